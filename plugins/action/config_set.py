@@ -1,0 +1,132 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's half of config_set: render every file, hand them over in one call."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import zlib
+from typing import Any, Iterator, Mapping
+
+import jinja2
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.plugins.filter.core import comment
+
+SCRATCH = "{scratch}"
+FIELD = re.compile(r"\{([a-z_]+)\}")
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        renderer = Renderer(self, arguments.get("vars") or {}, task_vars or {})
+        sites = [dict(site) for site in arguments.get("sites") or []]
+        items: dict[str, dict[str, Any]] = {}
+        for entry in arguments.get("files") or []:
+            for item in renderer.items(dict(entry), sites, prune=bool(arguments.get("prune"))):
+                first = items.setdefault(item["path"], item)
+                if {**first, "site": ""} != {**item, "site": ""}:
+                    raise AnsibleActionFail(f"two different files of the set {arguments.get('name')} have the path {item['path']}")
+        arguments["validate"] = commands(arguments.get("validate") or [], sites)
+        # the target needs the files alone; the sites themselves stay here
+        arguments.update(sites=[], vars={}, files=[], payload=packed(list(items.values())))
+        result.update(self._execute_module("webhosting.fastcgi.config_set", arguments, task_vars=task_vars))
+        return result
+
+
+class Renderer:
+    """Templates, each compiled once, and the entries of `files` made into paths of sites."""
+
+    def __init__(self, action: ActionModule, variables: Mapping[str, Any], task_vars: Mapping[str, Any]) -> None:
+        self.action = action
+        self.variables = {"ansible_managed": str(task_vars.get("ansible_managed", "Ansible managed")), **variables}
+        self.templates: dict[str, jinja2.Template] = {}
+        self.environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+        )
+        self.environment.filters["comment"] = comment
+
+    def items(self, entry: dict[str, Any], sites: list[dict[str, Any]], prune: bool) -> Iterator[dict[str, Any]]:
+        if not FIELD.search(entry["path"]):
+            yield self.item(entry, entry["path"], None, sites, prune)
+            return
+        for site in sites:
+            for path in paths(entry["path"], site):
+                yield self.item(entry, path, site, sites, prune)
+
+    def item(
+        self,
+        entry: Mapping[str, Any],
+        path: str,
+        site: dict[str, Any] | None,
+        sites: list[dict[str, Any]],
+        prune: bool,
+    ) -> dict[str, Any]:
+        own = site or {}
+        kind = "directory" if entry.get("directory") else "link" if "link" in entry else "file"
+        item = {
+            "path": path,
+            "kind": kind,
+            "site": own.get("name", ""),
+            "owner": filled(entry.get("owner", "root"), own),
+            "group": filled(entry.get("group", "root"), own),
+            "mode": int(str(entry.get("mode") or ("0755" if kind == "directory" else "0644")), 8),
+            "keep": bool(entry.get("keep", False)),
+        }
+        if kind == "link":
+            item["target"] = os.path.relpath(filled(entry["link"], own), os.path.dirname(path))
+        elif kind == "file" and not prune:
+            scope = {"sites": sites} if site is None else {"site": site}
+            try:
+                item["content"] = self.template(entry["template"]).render(**self.variables, **scope)
+            except jinja2.TemplateError as error:
+                raise AnsibleActionFail(f"template {entry['template']} for {path}: {error}") from error
+        return item
+
+    def template(self, name: str) -> jinja2.Template:
+        if name not in self.templates:
+            with open(self.action._find_needle("templates", name), encoding="utf-8") as source:
+                self.templates[name] = self.environment.from_string(source.read())
+        return self.templates[name]
+
+
+def paths(pattern: str, site: Mapping[str, Any]) -> list[str]:
+    """The paths of one site: none where the field is empty, several where it is a list."""
+    alone = FIELD.fullmatch(pattern)
+    if alone:
+        value = value_of(alone[1], site)
+        return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
+    return [filled(pattern, site)]
+
+
+def commands(patterns: list[list[str]], sites: list[dict[str, Any]]) -> list[list[str]]:
+    """Commands as they run: one with a field in it once for each value that the sites have."""
+    result: dict[tuple[str, ...], None] = {}
+    for pattern in patterns:
+        if any(FIELD.search(argument.replace(SCRATCH, "")) for argument in pattern):
+            for site in sites:
+                result[tuple(filled(argument, {**site, "scratch": SCRATCH}) for argument in pattern)] = None
+        else:
+            result[tuple(pattern)] = None
+    return [list(command) for command in result]
+
+
+def filled(pattern: str, site: Mapping[str, Any]) -> str:
+    return FIELD.sub(lambda match: str(value_of(match[1], site)), pattern)
+
+
+def value_of(field: str, site: Mapping[str, Any]) -> Any:
+    if field not in site:
+        raise AnsibleActionFail(f"{{{field}}} is not a field of a resolved site")
+    return site[field]
+
+
+def packed(items: list[dict[str, Any]]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(items).encode())).decode()

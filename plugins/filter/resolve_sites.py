@@ -1,0 +1,63 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: resolve_sites
+short_description: Validate the list of sites and derive all that follows from it
+description:
+  - Takes the operator's list of sites and returns its present sites with every default filled in and with
+    all that is derived from them, which is paths, names of units, the socket, the Apache worker and the
+    whole chain of timeouts.
+  - Every fault of the list is reported in one message that names the site, the field, what was found and
+    what would be right. Nothing is returned then, so nothing can be touched.
+  - Values that reach a configuration file are checked against an allow-list. Control characters are
+    refused everywhere.
+positional: _input
+options:
+  _input:
+    description: The list of sites, as described in the README under C(The list of sites).
+    type: list
+    elements: dict
+    required: true
+  defaults:
+    description: Fields for every site that does not set them itself. Dictionaries are joined key by key.
+    type: dict
+    default: {}
+author:
+  - The webhosting.fastcgi authors (@webhosting-fastcgi)
+"""
+
+EXAMPLES = r"""
+- name: Show where the sockets of all sites are
+  ansible.builtin.debug:
+    msg: "{{ fastcgi_sites | webhosting.fastcgi.resolve_sites | items2dict('name', 'socket') }}"
+
+- name: Give each site two minutes, unless it says otherwise
+  ansible.builtin.debug:
+    msg: "{{ fastcgi_sites | webhosting.fastcgi.resolve_sites({'timeout': {'max_execution_time': 120}}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One flat dictionary per site whose C(state) is C(present), in the order of the list.
+  type: list
+  elements: dict
+"""
+
+from typing import Any, Callable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
+
+
+def resolve_sites(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
+    try:
+        return model.resolve(sites, defaults)
+    except model.InvalidSites as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"resolve_sites": resolve_sites}

@@ -1,0 +1,195 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""File access for root in places where a tenant may move things about meanwhile.
+
+Every path is walked from ``/`` one directory descriptor at a time. A symbolic link is followed only
+where root alone could have put it; anywhere else it ends the walk with an error. Owners and modes are
+set on descriptors, never on names.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from types import TracebackType
+
+LINK_LIMIT = 16
+DESCRIPTOR_LIMIT = 200
+
+
+class UnsafePath(Exception):
+    """A tenant could have redirected this path, or it runs through something that is no directory."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is at a path now."""
+
+    kind: str  # file | link | directory | other
+    uid: int
+    gid: int
+    mode: int
+    content: bytes = b""
+    target: str = ""
+
+
+class Directories:
+    """Descriptors of parent directories, opened safely once and kept while in use."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+
+    def __enter__(self) -> Directories:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def parent(self, path: str) -> tuple[int, str]:
+        """The descriptor of the directory that holds `path`, and the last part of its name.
+
+        :raises FileNotFoundError: the directory does not exist.
+        :raises UnsafePath: a link on the way could be a tenant's.
+        """
+        directory, name = os.path.split(path)
+        if directory not in self._open:
+            if len(self._open) >= DESCRIPTOR_LIMIT:
+                self.forget()
+            self._open[directory] = open_directory(directory)
+        return self._open[directory], name
+
+    def look(self, path: str) -> Found | None:
+        """What is at `path` itself, links not followed; None where nothing is."""
+        try:
+            parent, name = self.parent(path)
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        kind, content, target = "other", b"", ""
+        if stat.S_ISREG(status.st_mode):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+            with os.fdopen(descriptor, "rb") as source:
+                kind, content, status = "file", source.read(), os.fstat(source.fileno())
+        elif stat.S_ISLNK(status.st_mode):
+            kind, target = "link", os.readlink(name, dir_fd=parent)
+        elif stat.S_ISDIR(status.st_mode):
+            kind = "directory"
+        return Found(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), content, target)
+
+    def make_directory(self, path: str, uid: int, gid: int, mode: int) -> None:
+        parent, name = self.parent(path)
+        os.mkdir(name, 0o700, dir_fd=parent)
+        self.set_directory(path, uid, gid, mode)
+
+    def set_directory(self, path: str, uid: int, gid: int, mode: int) -> None:
+        parent, name = self.parent(path)
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        try:
+            os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+    def place(self, source: str, path: str) -> None:
+        """Put the file or link `source` at `path` in one step, whatever is there now."""
+        parent, name = self.parent(path)
+        try:
+            os.rename(source, name, dst_dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            beside = f".{name}.new"
+            self.remove(os.path.join(os.path.dirname(path), beside))
+            duplicate(source, None, beside, parent)
+            os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.unlink(source)
+
+    def keep(self, path: str, copy: str) -> None:
+        """Keep what is at `path` as `copy`, owner and mode included; the original stays."""
+        parent, name = self.parent(path)
+        try:
+            os.link(name, copy, src_dir_fd=parent, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                raise
+            duplicate(name, parent, copy, None)
+
+    def remove(self, path: str) -> None:
+        parent, name = self.parent(path)
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+
+    def remove_empty_directory(self, path: str) -> None:
+        parent, name = self.parent(path)
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+
+
+def open_directory(path: str) -> int:
+    """A descriptor of the directory `path`, reached without a link that a tenant could have made."""
+    waiting = [part for part in path.split("/") if part]
+    links = 0
+    here = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                further = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                links += 1
+                target = trusted_link(here, part, path, links)
+                waiting = [step for step in target.split("/") if step not in ("", ".")] + waiting
+                further = os.open("/" if target.startswith("/") else ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = further
+        return here
+    except BaseException:
+        os.close(here)
+        raise
+
+
+def trusted_link(directory: int, name: str, path: str, links: int) -> str:
+    """The target of a link in `directory`, if nobody but root can have placed it."""
+    if not stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        raise UnsafePath(f"{path}: {name} is not a directory")
+    status = os.fstat(directory)
+    if status.st_uid != 0 or status.st_mode & 0o022:
+        raise UnsafePath(f"{path}: {name} is a symbolic link in a directory that others than root can write to")
+    if links > LINK_LIMIT:
+        raise UnsafePath(f"{path}: more than {LINK_LIMIT} symbolic links on the way")
+    return os.readlink(name, dir_fd=directory)
+
+
+def duplicate(source: str, source_parent: int | None, copy: str, copy_parent: int | None) -> None:
+    """Copy a file or link with owner and mode, for where neither link nor rename can cross."""
+    status = os.stat(source, dir_fd=source_parent, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(source, dir_fd=source_parent), copy, dir_fd=copy_parent)
+        return
+    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source_parent)
+    with os.fdopen(reader, "rb") as content:
+        write_file(copy, content.read(), status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), copy_parent)
+
+
+def write_file(name: str, content: bytes, uid: int, gid: int, mode: int, parent: int | None = None) -> None:
+    """Make a new file; nobody can read it before owner and mode are right."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as out:
+        os.fchown(out.fileno(), uid, gid)
+        out.write(content)
+        os.fchmod(out.fileno(), mode)

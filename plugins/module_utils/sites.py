@@ -1,0 +1,555 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The model of a site: which fields there are, what they may hold, and all that follows from them.
+
+This is the only place that knows a default, a path, a unit's name or a limit of a value. Roles and
+templates read resolved sites and compute nothing.
+
+Input is the list that the operator wrote; `resolve` returns one flat dictionary per present site, or
+raises `InvalidSites` with every fault of the whole list at once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+from . import timeouts
+
+ENGINES = ("proxy_fcgi",)
+PROCESS_MANAGERS = ("fpm",)
+HTACCESS = ("none", "safe", "trusted")
+STATES = ("present", "absent")
+
+SITES_ROOT = "/var/www/sites"
+STATE_ROOT = "/var/lib/fastcgi"
+LOG_ROOT = "/var/log/fastcgi"
+SOCKET_ROOT = "/run/fastcgi"
+CONFIG_ROOT = "/etc/fastcgi"
+APACHE_ROOT = "/etc/apache2"
+UNIT_ROOT = "/etc/systemd/system"
+
+SOCKET_PATH_LIMIT = 95
+"""Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
+
+SOCKET_BACKLOG = 4096
+"""At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""
+
+APACHE_ACCOUNT = "www-data"
+RESERVED_ACCOUNTS = {
+    APACHE_ACCOUNT: "is Apache's own account",
+    "root": "is the superuser",
+    **dict.fromkeys(
+        (
+            *("_apt", "adm", "backup", "bin", "daemon", "dialout", "disk", "docker", "games", "gnats"),
+            *("irc", "kmem", "kvm", "list", "lp", "mail", "man", "messagebus", "mysql", "news", "nobody"),
+            *("nogroup", "operator", "plugdev", "postfix", "postgres", "proxy", "redis", "shadow", "src"),
+            *("sshd", "ssl-cert", "staff", "sudo", "sync", "sys", "tty", "users", "utmp", "uucp", "voice"),
+            *("wheel", "systemd-journal", "systemd-network", "systemd-resolve", "systemd-timesync"),
+        ),
+        "belongs to the system",
+    ),
+}
+
+FORBIDDEN_ROOTS = ("/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")
+"""Where no site may have its files: the system's own, or hidden from a sandboxed master."""
+
+PHP_SETTINGS_OF_THE_MODEL = {
+    "max_execution_time": "set timeout.max_execution_time",
+    "session.save_path": "each site has a directory of its own for it",
+    "upload_tmp_dir": "each site has a directory of its own for it",
+    "sys_temp_dir": "each site has a directory of its own for it",
+    "error_log": "each site has a log of its own for it",
+}
+
+
+class InvalidSites(ValueError):
+    """The list cannot be used. `errors` holds one message per fault: site, field, found, wanted."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        self.errors = list(errors)
+        lines = "".join(f"\n  - {error}" for error in self.errors)
+        super().__init__(f"{len(self.errors)} error(s) in the list of sites, nothing was touched:{lines}")
+
+
+class Refused(ValueError):
+    """One value is not allowed; the message is the reason, without the name of the field."""
+
+
+Check = Callable[[Any], Any]
+
+
+# ---------------------------------------------------------------- values
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a message: quoted, short, control characters made visible."""
+    text = repr(value) if not isinstance(value, str) else '"' + value.encode("unicode_escape").decode() + '"'
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def printable(value: Any) -> str:
+    """A string without control characters: nothing else may come near a config file (SEC-31)."""
+    if not isinstance(value, str):
+        raise Refused(f"{shown(value)} is not a string")
+    if not value.isprintable():
+        raise Refused(f"{shown(value)} contains a control character or a line break")
+    return str(value)
+
+
+def pattern(regex: str, wanted: str, limit: int = 4096) -> Check:
+    compiled = re.compile(regex)
+
+    def check(value: Any) -> str:
+        text = printable(value)
+        if len(text) > limit:
+            raise Refused(f"{shown(value)} has {len(text)} characters; at most {limit} are allowed")
+        if not compiled.fullmatch(text):
+            raise Refused(f"{shown(value)} is not {wanted}")
+        return text
+
+    return check
+
+
+def one_of(choices: Sequence[str]) -> Check:
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise Refused(f"{shown(value)} is not one of: {', '.join(choices)}")
+        return str(value)
+
+    return check
+
+
+def whole_number(unit: str, least: int, most: int) -> Check:
+    """A whole number, also as digits in a string (``-e`` on the command line makes strings)."""
+
+    def check(value: Any) -> int:
+        digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}", value)
+        if isinstance(value, bool) or not (isinstance(value, int) or digits):
+            raise Refused(f"{shown(value)} is not a whole number of {unit}")
+        if not least <= int(value) <= most:
+            raise Refused(f"{shown(value)} is not between {least} and {most} {unit}")
+        return int(value)
+
+    return check
+
+
+def boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(f"{shown(value)} is not true or false")
+    return bool(value)
+
+
+def list_of(item: Check, wanted: str) -> Check:
+    def check(value: Any) -> list[Any]:
+        if not isinstance(value, (list, tuple)):
+            raise Refused(f"{shown(value)} is not a list of {wanted}")
+        return [item(entry) for entry in value]
+
+    return check
+
+
+def account(value: Any) -> str:
+    text = str(pattern(r"[a-z_][a-z0-9_-]*", "an account's name ([a-z_][a-z0-9_-]*)", 31)(value))
+    if text in RESERVED_ACCOUNTS:
+        raise Refused(f"{shown(text)} {RESERVED_ACCOUNTS[text]}; give the site an account of its own")
+    return text
+
+
+def hostname(value: Any) -> str:
+    """A name that HTTP clients send, in lower case; the first label of an alias may be ``*``."""
+    text = printable(value).lower()
+    labels = text.split(".")
+    good = all(re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels)
+    if len(text) > 253 or not good:
+        raise Refused(f"{shown(value)} is not a host name (letters, digits and '-' between dots)")
+    return text
+
+
+def alias(value: Any) -> str:
+    text = printable(value)
+    return "*." + hostname(text[2:]) if text.startswith("*.") else hostname(text)
+
+
+def path(value: Any) -> str:
+    """An absolute path in normal form, of characters that need no quoting in any config file."""
+    text = printable(value)
+    if not re.fullmatch(r"(/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+", text):
+        raise Refused(
+            f"{shown(value)} is not an absolute path of letters, digits and . _ @ + - "
+            f"(no empty part, none that begins with a dot)"
+        )
+    return text
+
+
+def site_path(value: Any) -> str:
+    """A directory that a site may own."""
+    text = path(value)
+    for root in FORBIDDEN_ROOTS:
+        if within(text, root):
+            raise Refused(f"{shown(text)} lies in {root}, where no site can have its files")
+    if any(within(root, text) for root in (SITES_ROOT, STATE_ROOT, LOG_ROOT, "/usr/share", "/home")):
+        raise Refused(f"{shown(text)} holds more than one site's files; name a directory inside it")
+    return text
+
+
+def socket_path(value: Any) -> str:
+    """Where a site's socket may be: in /run, in a directory that root alone writes to."""
+    text = path(value)
+    if len(text.encode()) > SOCKET_PATH_LIMIT:
+        raise Refused(
+            f"{shown(text)} is {len(text.encode())} bytes long; Apache takes at most {SOCKET_PATH_LIMIT}, "
+            f"and FPM would cut it off in silence (SEC-16)"
+        )
+    if not re.fullmatch(r"/run/.+/.+", text):
+        raise Refused(f"{shown(text)} is not in a directory below /run (SEC-10)")
+    if within(text, "/run/php"):
+        raise Refused(f"{shown(text)} lies in /run/php, which Apache's account can write to (SEC-11)")
+    return text
+
+
+def within(inner: str, outer: str) -> bool:
+    return (inner + "/").startswith(outer.rstrip("/") + "/")
+
+
+def ini_value(value: Any) -> str:
+    """A value that stands between double quotes in FPM's ini syntax and means itself there.
+
+    Quotes, ``$`` and backslashes are evaluated by the parser (SEC-31); constants such as E_ALL are
+    not, so error_reporting takes a number.
+    """
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int):
+        return str(value)
+    text = printable(value)
+    if not re.fullmatch(r"[A-Za-z0-9 ._/:,;@%+=*?!()<>#~^|&-]*", text):
+        raise Refused(f'{shown(value)} contains a character that ini files evaluate (one of " \' $ \\ ` {{ }} [ ])')
+    if re.fullmatch(r"(E_[A-Z_]+|[ |&~^()])+", text) and "E_" in text:
+        raise Refused(f"{shown(value)} is a PHP constant, which FPM does not evaluate; give the number")
+    return text
+
+
+def directive(value: Any) -> str:
+    """One line of Apache configuration; whether it is right is for Apache to say."""
+    text = printable(value).strip()
+    if text.endswith("\\"):
+        raise Refused(f"{shown(value)} ends in a backslash, which would join it to the next line")
+    if re.match(r"</?\s*virtualhost\b", text, re.IGNORECASE):
+        raise Refused(f"{shown(value)} would leave the site's own virtual host")
+    return text
+
+
+def php_settings(value: Any) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for key, setting in mapping(value).items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", key):
+            raise Refused(f"{shown(key)} is not the name of a PHP setting")
+        if key in PHP_SETTINGS_OF_THE_MODEL:
+            raise Refused(f"{key} cannot be set here: {PHP_SETTINGS_OF_THE_MODEL[key]}")
+        try:
+            settings[key] = ini_value(setting)
+        except Refused as reason:
+            raise Refused(f"{key}: {reason}") from None
+    return settings
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Refused(f"{shown(value)} is not a dictionary")
+    for key in value:
+        if not isinstance(key, str):
+            raise Refused(f"the key {shown(key)} is not a string")
+    return value
+
+
+SECONDS = whole_number("seconds", 1, 604800)
+
+TABLES: dict[str, dict[str, Check]] = {
+    "timeout": dict.fromkeys(timeouts.SETTABLE, SECONDS),
+    "pm": {
+        "mode": one_of(("ondemand", "dynamic", "static")),
+        "max_children": whole_number("processes", 1, 10000),
+        "start_servers": whole_number("processes", 1, 10000),
+        "min_spare_servers": whole_number("processes", 1, 10000),
+        "max_spare_servers": whole_number("processes", 1, 10000),
+        "max_spawn_rate": whole_number("processes", 1, 10000),
+        "process_idle_timeout": SECONDS,
+        "max_requests": whole_number("requests", 0, 10**9),
+    },
+    "limits": {
+        "memory_max": pattern(r"[1-9][0-9]*[KMGT]?", "a size in bytes such as 512M or 2G", 16),
+        "cpu_quota": pattern(r"[1-9][0-9]*%", "a share of one core such as 50% or 200%", 8),
+        "tasks_max": whole_number("tasks", 8, 10**6),
+    },
+    "tls": {"certificate": path, "key": path, "redirect": boolean},
+}
+"""Fields that hold a dictionary with keys of their own."""
+
+FIELDS: dict[str, Check] = {
+    "name": pattern(r"[a-z][a-z0-9-]*", "a site's name ([a-z][a-z0-9-]{0,30})", 31),
+    "state": one_of(STATES),
+    "user": account,
+    "group": account,
+    "share_account": boolean,
+    "server_name": hostname,
+    "server_aliases": list_of(alias, "host names"),
+    "document_root": site_path,
+    "writable_paths": list_of(site_path, "directories"),
+    "engine": one_of(ENGINES),
+    "process_manager": one_of(PROCESS_MANAGERS),
+    "php_version": pattern(r"[0-9]\.[0-9]{1,2}", 'a PHP version such as "8.2" (in quotes)', 4),
+    "php_admin_value": php_settings,
+    "php_value": php_settings,
+    "htaccess": one_of(HTACCESS),
+    "front_controller": pattern(r"[A-Za-z0-9_-]+\.php", "the name of a PHP file in the document root", 64),
+    "pass_authorization": boolean,
+    "socket": socket_path,
+    "extra_directives": list_of(directive, "Apache directives, one line each"),
+}
+
+OF_ONE_SITE = ("name", "user", "group", "server_name", "server_aliases", "document_root", "socket", "state")
+"""Fields that cannot have a default for all sites."""
+
+DEFAULTS: dict[str, Any] = {
+    "share_account": False,
+    "server_aliases": [],
+    "writable_paths": [],
+    "engine": "proxy_fcgi",
+    "process_manager": "fpm",
+    "php_version": None,
+    "timeout": {},
+    "pm": {"mode": "ondemand", "max_children": 10, "process_idle_timeout": 10, "max_requests": 500},
+    "php_admin_value": {},
+    "php_value": {},
+    "htaccess": "safe",
+    "front_controller": None,
+    "pass_authorization": False,
+    "tls": None,
+    "extra_directives": [],
+    "limits": {"tasks_max": 256},
+}
+
+
+# ---------------------------------------------------------------- one site
+
+
+def checked(given: Any, label: str, errors: list[str], barred: Iterable[str] = ()) -> dict[str, Any]:
+    """The good values of one site (or of the defaults), with a message for each that is not."""
+    if not isinstance(given, Mapping):
+        errors.append(f"{label}: {shown(given)} is not a dictionary")
+        return {}
+    good: dict[str, Any] = {}
+    for field, value in given.items():
+        if not isinstance(field, str) or (field not in FIELDS and field not in TABLES):
+            known = ", ".join(sorted([*FIELDS, *TABLES]))
+            errors.append(f"{label}.{shown(field)[1:-1]}: there is no such field; the fields are: {known}")
+        elif field in barred:
+            errors.append(f"{label}.{field}: cannot be the same for all sites; set it on each site")
+        elif value is None:
+            continue
+        elif field in TABLES:
+            good[field] = checked_table(field, value, f"{label}.{field}", errors)
+        else:
+            try:
+                good[field] = FIELDS[field](value)
+            except Refused as reason:
+                errors.append(f"{label}.{field}: {reason}")
+    return good
+
+
+def checked_table(field: str, value: Any, label: str, errors: list[str]) -> dict[str, Any]:
+    good: dict[str, Any] = {}
+    try:
+        items = mapping(value)
+    except Refused as reason:
+        errors.append(f"{label}: {reason}")
+        return good
+    for key, entry in items.items():
+        check = TABLES[field].get(key)
+        if check is None:
+            errors.append(f"{label}.{shown(key)[1:-1]}: there is no such key; the keys are: {', '.join(TABLES[field])}")
+            continue
+        try:
+            good[key] = check(entry)
+        except Refused as reason:
+            errors.append(f"{label}.{key}: {reason}")
+    return good
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Later layers win; dictionaries are joined key by key."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for field, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(field), Mapping)
+            result[field] = {**result[field], **value} if both else value
+    return result
+
+
+def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, Any]:
+    """All that follows from one site's fields. `site` has every default in it."""
+    name, user = site["name"], site.get("user", site["name"])
+    document_root = site.get("document_root", f"{SITES_ROOT}/{name}")
+    chain = timeouts.derive(site["timeout"])
+    errors.extend(f"{label}.timeout.{field}: {reason}" for field, reason in timeouts.problems(chain))
+    errors.extend(f"{label}.pm.{reason}" for reason in pm_problems(site["pm"]))
+    errors.extend(f"{label}.tls: {reason}" for reason in tls_problems(site["tls"]))
+    both = sorted(set(site["php_admin_value"]) & set(site["php_value"]))
+    errors.extend(f"{label}.php_value.{key}: php_admin_value sets it too, and wins; keep one" for key in both)
+    unit = f"fastcgi-{name}"
+    fpm_directory = site["php_version"] and f"{CONFIG_ROOT}/fpm/{site['php_version']}"
+    state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
+    of_the_model = {
+        "max_execution_time": str(chain.max_execution_time),
+        "session.save_path": f"{state}/sessions",
+        "session.gc_probability": "1",
+        "upload_tmp_dir": f"{state}/tmp",
+        "sys_temp_dir": f"{state}/tmp",
+        "error_log": f"{log}/php.log",
+        "log_errors": "on",
+        "expose_php": "off",
+    }
+    in_sites_root = within(document_root, SITES_ROOT)
+    return {
+        **site,
+        "user": user,
+        "group": site.get("group", user),
+        "document_root": document_root,
+        "timeout": chain.as_dict(),
+        "php_admin_value": {**of_the_model, **site["php_admin_value"]},
+        "tls": {"redirect": True, **site["tls"]} if site["tls"] else None,
+        # where the site's own directories are, and who makes them
+        "hidden_roots": [SITES_ROOT, STATE_ROOT, LOG_ROOT],
+        "site_root": document_root if in_sites_root else None,
+        "given_directories": [*([] if in_sites_root else [document_root]), *site["writable_paths"]],
+        "state_directory": state,
+        "session_directory": f"{state}/sessions",
+        "tmp_directory": f"{state}/tmp",
+        "log_directory": log,
+        # the seam
+        "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
+        "backlog": SOCKET_BACKLOG,
+        "apache_group": APACHE_ACCOUNT,
+        # the PHP side
+        "fpm_directory": fpm_directory,
+        "fpm_config": fpm_directory and f"{fpm_directory}/{name}.conf",
+        "socket_unit": f"{unit}.socket",
+        "socket_file": f"{UNIT_ROOT}/{unit}.socket",
+        "socket_wanted": f"{UNIT_ROOT}/sockets.target.wants/{unit}.socket",
+        "service_unit": f"{unit}.service",
+        "service_file": f"{UNIT_ROOT}/{unit}.service",
+        # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
+        "worker": f"fcgi://{name}.fpm",
+        "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
+        "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
+        "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
+    }
+
+
+def pm_problems(pm: Mapping[str, Any]) -> Iterable[str]:
+    """FPM's own rules for a dynamic pool; breaking them keeps the master from starting (CAP-06)."""
+    if pm["mode"] != "dynamic":
+        return
+    low, high, most = pm.get("min_spare_servers", 1), pm.get("max_spare_servers", 3), pm["max_children"]
+    start = pm.get("start_servers", low + (high - low) // 2)
+    if not low <= start <= high <= most:
+        yield (
+            f"mode: dynamic needs min_spare_servers <= start_servers <= max_spare_servers <= max_children, "
+            f"found {low}, {start}, {high}, {most}"
+        )
+
+
+def tls_problems(tls: Mapping[str, Any] | None) -> Iterable[str]:
+    if tls is not None:
+        for key in ("certificate", "key"):
+            if key not in tls:
+                yield f"{key} is missing; TLS needs the files of both certificate and key"
+
+
+# ---------------------------------------------------------------- all sites
+
+
+def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
+    """Validate the whole list and return its present sites with all that follows from them.
+
+    :param sites: the operator's list.
+    :param defaults: fields for every site that does not set them itself.
+    :raises InvalidSites: with every fault found, each naming the site and the field.
+    """
+    errors: list[str] = []
+    common = checked(defaults or {}, "site defaults", errors, barred=OF_ONE_SITE)
+    if not isinstance(sites, (list, tuple)):
+        raise InvalidSites([f"sites: {shown(sites)} is not a list"])
+    result: list[tuple[str, dict[str, Any]]] = []
+    labels: dict[str, str] = {}
+    for index, given in enumerate(sites):
+        name = given.get("name") if isinstance(given, Mapping) else None
+        label = f"sites[{index}]" + (f" ({shown(name)[1:-1]})" if isinstance(name, str) else "")
+        own = checked(given, label, errors)
+        if isinstance(given, Mapping) and name is None:
+            errors.append(f"{label}.name: is missing")
+        if "name" not in own:
+            continue
+        if own["name"] in labels:
+            errors.append(f"{label}.name: {shown(name)} is the name of {labels[own['name']]} already")
+            continue
+        labels[own["name"]] = label
+        if own.get("state") == "absent":
+            continue
+        if given.get("server_name") is None:
+            errors.append(f"{label}.server_name: is missing")
+        if "user" not in given:
+            errors.extend(default_account_problems(own["name"], label))
+        result.append((label, resolved(merged(DEFAULTS, common, own), label, errors)))
+    errors.extend(collisions(result))
+    if errors:
+        raise InvalidSites(errors)
+    return [site for label, site in result]
+
+
+def default_account_problems(name: str, label: str) -> Iterable[str]:
+    try:
+        account(name)
+    except Refused as reason:
+        yield f"{label}.user: defaults to the site's name, but {reason}"
+
+
+def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
+    """What two sites cannot share."""
+    host_owner: dict[str, str] = {}
+    accounts: dict[tuple[str, str], tuple[str, bool]] = {}
+    roots: dict[str, tuple[str, str]] = {}
+    sockets: dict[str, str] = {}
+    for label, site in sites:
+        names = [("server_name", site["server_name"])] if "server_name" in site else []
+        for field, host in [*names, *(("server_aliases", alias) for alias in site["server_aliases"])]:
+            if host in host_owner:
+                yield f'{label}.{field}: "{host}" is used by {host_owner[host]} already'
+            host_owner.setdefault(host, label)
+        for field in ("user", "group"):
+            first, shared = accounts.setdefault((field, site[field]), (label, site["share_account"]))
+            if first != label and not (shared and site["share_account"]):
+                yield (
+                    f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its own, '
+                    f"or set share_account: true on both"
+                )
+        if sockets.setdefault(site["socket"], label) != label:
+            yield f'{label}.socket: "{site["socket"]}" is the socket of {sockets[site["socket"]]} already'
+        roots.setdefault(site["document_root"], (label, site["user"]))
+    for label, site in sites:
+        for field, paths in (("document_root", [site["document_root"]]), ("writable_paths", site["writable_paths"])):
+            for inner in paths:
+                yield from foreign_paths(label, field, inner, site["user"], roots)
+
+
+def foreign_paths(
+    label: str, field: str, inner: str, user: str, roots: Mapping[str, tuple[str, str]]
+) -> Iterable[str]:
+    """A tenant owns all below its document root, so nothing of another account may lie there."""
+    outer = inner
+    while outer:
+        owner = roots.get(outer)
+        if owner and owner[0] != label and owner[1] != user:
+            yield f'{label}.{field}: "{inner}" lies in the document root of {owner[0]}, which belongs to another account'
+        outer = outer.rpartition("/")[0]

@@ -1,0 +1,507 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Many files, one change: compared, staged, validated by the real daemon, swapped in whole or not at all.
+
+On disk, below /var/lib/config_set/<set>:
+
+``manifest.json``
+    The files that the set owns, each with the name of its site. Only these are ever removed.
+``transaction/new``, ``transaction/old``
+    What is about to be put in place, and what was there before.
+``transaction/journal.json``
+    The steps, written before the first of them is taken. A run that finds one undoes it first: the
+    steps can be undone from any point, any number of times. Once the daemons run with the new files
+    the journal says "done", and the next run only clears it away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import grp
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Iterator, Mapping, Sequence
+
+from . import services
+from .safe_files import Directories, Found, UnsafePath, write_file
+
+STATE_ROOT = "/var/lib/config_set"
+LOCK_PATIENCE = 300
+
+IN_A_VIEW = """
+while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done
+shift
+exec "$@"
+"""
+"""Run a command where the staged copies of directories stand in the place of the live ones."""
+
+
+class TransactionError(Exception):
+    """The change was refused; everything is as it was before. The message is for the operator."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One path as it should be. `site` is "" for a file that all sites share."""
+
+    path: str
+    kind: str  # file | link | directory
+    site: str = ""
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+    content: str = ""
+    target: str = ""
+    keep: bool = False  # a directory that is made where it is missing, and left alone where it is there
+
+
+@dataclass
+class Step:
+    """One path that changes. Without `new` it is removed; without `old` nothing was there."""
+
+    path: str
+    kind: str
+    site: str
+    new: str | None = None
+    old: str | None = None
+    owner: tuple[int, int, int] = (0, 0, 0)  # uid, gid, mode as they should be
+    was: tuple[int, int, int] | None = None  # of a directory that was there
+
+
+@dataclass
+class Difference:
+    """What a step means for a reader: for the diff, and for the lists of sites."""
+
+    path: str
+    site: str
+    action: str  # add | change | remove
+    before: str
+    after: str
+
+
+@dataclass
+class Outcome:
+    """What a change did, or would do. `recovered`: a killed run was undone first."""
+
+    differences: list[Difference] = field(default_factory=list)
+    sites_added: list[str] = field(default_factory=list)
+    sites_changed: list[str] = field(default_factory=list)
+    sites_removed: list[str] = field(default_factory=list)
+    sockets_started: list[str] = field(default_factory=list)
+    recovered: bool = False
+
+
+class Transaction:
+    """A named set of files on this host, and one change to it.
+
+    :param name: the set; one directory of state each.
+    :param items: every path of the set as it should be from now on.
+    :param validate: commands that must all end 0 with the staged files in place of the live ones.
+        ``{scratch}`` in an argument is an empty directory that goes away afterwards.
+    :param reload: daemons to reload once the files are in place.
+    :param prune: take away what the set no longer has, and change nothing else.
+    :param patience: seconds that each command of `validate` may take.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        items: Sequence[Item],
+        validate: Sequence[Sequence[str]] = (),
+        reload: Sequence[str] = (),
+        prune: bool = False,
+        patience: int = 120,
+        state_root: str = STATE_ROOT,
+    ) -> None:
+        self.name = name
+        self.items = list(items)
+        self.validate = validate
+        self.reload = list(reload)
+        self.prune = prune
+        self.patience = patience
+        self.state_root = state_root
+        self.state = os.path.join(state_root, name)
+        self.work = os.path.join(self.state, "transaction")
+        self.files = Directories()
+        self.owned: dict[str, str] = {}
+
+    # ------------------------------------------------------------ the whole of it
+
+    def preview(self) -> Outcome:
+        """What `apply` would do; nothing is written."""
+        self.owned = self._manifest()
+        with self.files:
+            return self._outcome([difference for step, difference in self._compare(strict=False)])
+
+    def apply(self) -> Outcome:
+        """Bring the host to the new state, or leave everything as it was.
+
+        :raises TransactionError: why it was refused, in the daemon's own words where it was a daemon.
+        """
+        os.makedirs(self.state_root, mode=0o700, exist_ok=True)
+        os.makedirs(self.work, mode=0o700, exist_ok=True)
+        with self._lock(), self.files:
+            recovered = self._recover()
+            self.owned = self._manifest()
+            compared = list(self._compare(strict=True))
+            outcome = self._outcome([difference for step, difference in compared], recovered)
+            steps = [step for step, difference in compared]
+            if steps or self._ownership() != self.owned:
+                self._change(steps)
+                self._clear()
+            self._start(outcome.sockets_started)
+            return outcome
+
+    def _start(self, sockets: Sequence[str]) -> None:
+        if sockets:
+            try:
+                services.run(["systemctl", "start", *sockets])
+            except services.ServiceError as error:
+                raise TransactionError(f"{self.name}: {error}") from None
+
+    def _outcome(self, differences: list[Difference], recovered: bool = False) -> Outcome:
+        before, after = set(self.owned.values()), set(self._ownership().values())
+        touched = {difference.site for difference in differences} - {""}
+        return Outcome(
+            differences,
+            sites_added=sorted(touched - before),
+            sites_changed=sorted(touched & before & after),
+            sites_removed=sorted((touched & before) - after),
+            sockets_started=services.idle_sockets(set(self.owned) & set(self._ownership())),
+            recovered=recovered,
+        )
+
+    def _change(self, steps: list[Step]) -> None:
+        before, after = self.owned, self._ownership()
+        journal = {"phase": "begun", "before": before, "after": after, "reload": self.reload}
+        try:
+            self._stage(steps)
+            self._write_journal({**journal, "steps": [asdict(step) for step in steps]})
+            self._directories(steps)
+            self._validate(steps)
+            for step in steps:
+                if step.kind != "directory":
+                    self._swap(step)
+            services.carry_out(before, after, [step.path for step in steps], self.reload)
+        except BaseException as error:
+            self._take_back(error, before, after, steps)
+            raise
+        self._write_journal({**journal, "phase": "done", "steps": []})
+        self._write_manifest(after)
+
+    def _take_back(
+        self, error: BaseException, before: Mapping[str, str], after: Mapping[str, str], steps: Sequence[Step]
+    ) -> None:
+        """Undo a change that failed, and say why it failed in a way that a person can act on."""
+        try:
+            self._undo(steps)
+        except (OSError, UnsafePath) as obstacle:
+            raise TransactionError(
+                f"{self.name}: {error}; and putting the files back failed: {obstacle}. The journal in {self.work} "
+                f"is kept, the next run tries again"
+            ) from None
+        if isinstance(error, services.ServiceError):
+            self._daemons_follow(after, before, [step.path for step in steps], self.reload)
+        self._clear()
+        if isinstance(error, services.ServiceError):
+            raise TransactionError(self._explained("the new configuration does not run", str(error), steps)) from None
+        if isinstance(error, (OSError, UnsafePath)):
+            raise TransactionError(f"{self.name}: {error}; everything is as it was before") from None
+
+    def _daemons_follow(
+        self, was: Mapping[str, str], now: Mapping[str, str], touched: Sequence[str], reload: Sequence[str]
+    ) -> None:
+        try:
+            services.carry_out(was, now, touched, reload)
+        except services.ServiceError as error:
+            raise TransactionError(
+                f"{self.name}: the files are back as they were, but the daemons did not follow: {error}"
+            ) from None
+
+    # ------------------------------------------------------------ compare
+
+    def _compare(self, strict: bool) -> Iterator[tuple[Step, Difference]]:
+        wanted = {item.path for item in self.items}
+        for path, site in sorted(self.owned.items()):
+            found = self._look(path) if path not in wanted else None
+            if found:
+                yield Step(path, found.kind, site), Difference(path, site, "remove", described(found), "")
+        if self.prune:
+            return
+        for item in self.items:
+            owner = self._owner(item, strict)
+            found = self._look(item.path)
+            if found is None:
+                yield Step(item.path, item.kind, item.site, owner=owner), Difference(
+                    item.path, item.site, "add", "", wanted_text(item)
+                )
+            elif not self._same(item, found, owner):
+                self._refuse_foreign(item, found)
+                was = (found.uid, found.gid, found.mode) if found.kind == "directory" else None
+                yield Step(item.path, item.kind, item.site, owner=owner, was=was), Difference(
+                    item.path, item.site, "change", described(found), wanted_text(item)
+                )
+
+    def _look(self, path: str) -> Found | None:
+        try:
+            return self.files.look(path)
+        except UnsafePath as error:
+            raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
+
+    def _same(self, item: Item, found: Found, owner: tuple[int, int, int]) -> bool:
+        if item.kind != found.kind:
+            return False
+        if item.kind == "link":
+            return item.target == found.target
+        if item.kind == "directory" and item.keep:
+            return True
+        same_content = item.kind == "directory" or item.content.encode() == found.content
+        return same_content and owner == (found.uid, found.gid, found.mode)
+
+    def _refuse_foreign(self, item: Item, found: Found) -> None:
+        """What somebody made by hand stays; only directories may be there before us."""
+        if found.kind != item.kind:
+            raise TransactionError(
+                f"{self.name}: {item.path}{of_site(item.site)} is a {found.kind}, where a {item.kind} should be; "
+                f"move it away. Nothing was changed"
+            )
+        if item.kind != "directory" and item.path not in self.owned:
+            raise TransactionError(
+                f"{self.name}: {item.path}{of_site(item.site)} is there already and was not written by this "
+                f"collection; move it away or give the site another name. Nothing was changed"
+            )
+
+    def _owner(self, item: Item, strict: bool) -> tuple[int, int, int]:
+        try:
+            return pwd.getpwnam(item.owner).pw_uid, grp.getgrnam(item.group).gr_gid, item.mode
+        except KeyError as error:
+            if not strict:  # check mode on a host where the accounts are yet to be made
+                return -1, -1, item.mode
+            raise TransactionError(
+                f"{self.name}: {item.path}{of_site(item.site)} should belong to {item.owner}:{item.group}, "
+                f"but {str(error).strip(chr(39) + chr(34))}; make the account first (role site_accounts does). "
+                f"Nothing was changed"
+            ) from None
+
+    def _ownership(self) -> dict[str, str]:
+        """The manifest after this change. Directories are nobody's to remove: they hold users' data."""
+        now = {item.path: item.site for item in self.items if item.kind != "directory"}
+        return {path: site for path, site in self.owned.items() if path in now} if self.prune else now
+
+    # ------------------------------------------------------------ stage and validate
+
+    def _stage(self, steps: Sequence[Step]) -> None:
+        items = {item.path: item for item in self.items}
+        for part in ("new", "old"):
+            os.mkdir(os.path.join(self.work, part), 0o700)
+        for number, step in enumerate(steps):
+            if step.kind == "directory":
+                continue
+            item = items.get(step.path)
+            if item:
+                step.new = os.path.join(self.work, "new", str(number))
+                if item.kind == "link":
+                    os.symlink(item.target, step.new)
+                else:
+                    write_file(step.new, item.content.encode(), *step.owner)
+            if self.files.look(step.path):
+                step.old = os.path.join(self.work, "old", str(number))
+                self.files.keep(step.path, step.old)
+        os.sync()
+
+    def _directories(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if step.kind == "directory" and step.was is None:
+                self.files.make_directory(step.path, *step.owner)
+            elif step.kind == "directory":
+                self.files.set_directory(step.path, *step.owner)
+
+    def _validate(self, steps: Sequence[Step]) -> None:
+        if not self.validate or not steps:
+            return
+        view = os.path.join(self.work, "view")
+        scratch = os.path.join(self.work, "scratch")
+        os.mkdir(view, 0o755)
+        os.mkdir(scratch, 0o700)
+        mounts: list[str] = []
+        for number, directory in enumerate(sorted({os.path.dirname(s.path) for s in steps if s.kind != "directory"})):
+            copy = os.path.join(view, str(number))
+            staged_copy(directory, copy, [step for step in steps if os.path.dirname(step.path) == directory])
+            mounts += [copy, directory]
+        for command in self.validate:
+            argv = [argument.replace("{scratch}", scratch) for argument in command]
+            self._run_in_view(mounts, argv, steps)
+
+    def _run_in_view(self, mounts: Sequence[str], argv: Sequence[str], steps: Sequence[Step]) -> None:
+        unshare = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", IN_A_VIEW, "sh"]
+        try:
+            done = subprocess.run(
+                [*unshare, *mounts, "--", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=self.patience,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise TransactionError(
+                f"{self.name}: {' '.join(argv)} did not answer within {self.patience} s; nothing was changed"
+            ) from None
+        if done.returncode != 0:
+            words = done.stdout.decode(errors="replace").strip()
+            raise TransactionError(self._explained(f"{argv[0]} refuses the new configuration", words, steps))
+
+    def _explained(self, what: str, words: str, steps: Sequence[Step]) -> str:
+        """An error with the daemon's own words, and the sites that they are about."""
+        named = sorted({step.site for step in steps if step.site and step.path in words})
+        about = f" of site {', '.join(named)}" if named else ""
+        return f"{self.name}: {what}{about}; everything is as it was before. It says:\n{words}"
+
+    # ------------------------------------------------------------ swap and undo
+
+    def _swap(self, step: Step) -> None:
+        if step.new:
+            self.files.place(step.new, step.path)
+        else:
+            self.files.remove(step.path)
+
+    def _undo(self, steps: Sequence[Step]) -> None:
+        """Put back what was there; harmless for steps that were never taken, or undone before."""
+        for step in reversed(steps):
+            if step.kind == "directory":
+                if step.was is None:
+                    self.files.remove_empty_directory(step.path)
+                else:
+                    self.files.set_directory(step.path, *step.was)
+            elif step.old:
+                if os.path.lexists(step.old):
+                    self.files.place(step.old, step.path)
+            elif step.new and not os.path.lexists(step.new):
+                self.files.remove(step.path)
+
+    def _recover(self) -> bool:
+        """Undo what a killed run left half done; True where there was something to undo."""
+        journal = self._read(os.path.join(self.work, "journal.json"))
+        if journal and journal["phase"] == "done":
+            self._write_manifest(journal["after"])
+        elif journal:
+            steps = [
+                Step(**{**step, "owner": tuple(step["owner"]), "was": step["was"] and tuple(step["was"])})
+                for step in journal["steps"]
+            ]
+            self._undo(steps)
+            self._daemons_follow(
+                journal["after"], journal["before"], [step.path for step in steps], journal["reload"]
+            )
+        self._clear()
+        return bool(journal and journal["phase"] != "done")
+
+    # ------------------------------------------------------------ state on disk
+
+    def _lock(self) -> Any:
+        """Held until the file is closed: two runs at once wait for each other."""
+        lock = open(os.path.join(self.state_root, "lock"), "w", encoding="ascii")
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    lock.close()
+                    raise TransactionError(
+                        f"{self.name}: another run has held {lock.name} for {LOCK_PATIENCE} s; nothing was changed"
+                    ) from None
+                time.sleep(0.2)
+
+    def _manifest(self) -> dict[str, str]:
+        return dict(self._read(os.path.join(self.state, "manifest.json")) or {})
+
+    def _write_manifest(self, owned: Mapping[str, str]) -> None:
+        self._write(os.path.join(self.state, "manifest.json"), owned)
+
+    def _write_journal(self, journal: Mapping[str, Any]) -> None:
+        self._write(os.path.join(self.work, "journal.json"), journal)
+
+    def _clear(self) -> None:
+        journal = os.path.join(self.work, "journal.json")
+        if os.path.lexists(journal):
+            os.unlink(journal)
+        for part in ("new", "old", "view", "scratch"):
+            shutil.rmtree(os.path.join(self.work, part), ignore_errors=True)
+
+    def _read(self, path: str) -> Any:
+        try:
+            with open(path, encoding="utf-8") as source:
+                return json.load(source)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise TransactionError(f"{self.name}: {path} is damaged ({error}); look at it before you remove it") from None
+
+    def _write(self, path: str, value: Any) -> None:
+        with open(path + ".new", "w", encoding="utf-8") as out:
+            json.dump(value, out, indent=1, sort_keys=True)
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(path + ".new", path)
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def staged_copy(directory: str, copy: str, steps: Sequence[Step]) -> None:
+    """A copy of a live directory of configuration with the staged files in it."""
+    shutil.copytree(directory, copy, symlinks=True, copy_function=link_or_copy)
+    for step in steps:
+        place = os.path.join(copy, os.path.basename(step.path))
+        if step.kind != "directory" and os.path.lexists(place):
+            os.unlink(place)
+        if step.new:
+            link_or_copy(step.new, place)
+
+
+def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> None:
+    try:
+        os.link(source, copy, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, copy, follow_symlinks=False)
+
+
+def described(found: Found) -> str:
+    if found.kind == "link":
+        return f"link to {found.target}\n"
+    content = found.content.decode(errors="replace") if found.kind == "file" else f"{found.kind}\n"
+    return f"# owner {account_name(found.uid)}, group {group_name(found.gid)}, mode {found.mode:04o}\n{content}"
+
+
+def wanted_text(item: Item) -> str:
+    if item.kind == "link":
+        return f"link to {item.target}\n"
+    content = item.content if item.kind == "file" else f"{item.kind}\n"
+    return f"# owner {item.owner}, group {item.group}, mode {item.mode:04o}\n{content}"
+
+
+def account_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def of_site(site: str) -> str:
+    return f" (site {site})" if site else ""
+
+

@@ -1,0 +1,241 @@
+#!/usr/bin/python
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_set
+short_description: Many configuration files of many sites in one transaction
+version_added: 0.1.0
+description:
+  - Renders every file of every site on the controller, and brings the target to that state with one module
+    call. Either all of it is in place afterwards and the daemons run with it, or everything is as it was.
+  - On the target, each path is compared with what is there, including owner, mode and the target of a link.
+    What differs is staged. The commands in O(validate) run with the staged files in the place of the live
+    ones, in a mount namespace of their own, so the real daemon judges the real configuration before anything
+    is touched. Then the files are swapped in by atomic renames and the daemons follow. If any of this fails,
+    the files are put back and the daemons with them, and the error tells the daemon's own words and the
+    sites that they are about.
+  - The set's manifest, in C(/var/lib/config_set), knows the files that the set owns. A file that the set owned
+    and no longer has is removed. A file that is there but was not written by the set is an error that names
+    it. Directories are never removed, since they hold users' data.
+  - A file directly in C(/etc/systemd/system) is a unit of its site. Units of sites that left the set are
+    stopped, sockets of new sites are started, and the service of a changed site is asked to finish, so that
+    its socket starts it again with the new configuration. Connections wait in the socket meanwhile.
+options:
+  name:
+    description: The set. One manifest is kept for each name.
+    type: str
+    required: true
+  sites:
+    description: Resolved sites, as returned by the filter P(webhosting.fastcgi.resolve_sites#filter).
+    type: list
+    elements: dict
+    required: true
+  files:
+    description:
+      - The paths of the set. C({field}) in O(files[].path), O(files[].link), O(files[].owner) and
+        O(files[].group) stands for the site's field of that name.
+      - A path with a field in it is made once per site, or once per element where the field is a list, or not
+        at all where the field is empty. A path without is made once and shared by all sites.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: The absolute path on the target.
+        type: str
+        required: true
+      template:
+        description:
+          - A file in the role's C(templates), rendered with plain Jinja2. It sees C(site), or C(sites) where the
+            path is shared, the variables in O(vars), C(ansible_managed) and the filter C(comment).
+          - One of O(files[].template), O(files[].link) and O(files[].directory) is required.
+        type: str
+      link:
+        description: The path that a symbolic link points to. The link itself is relative.
+        type: str
+      directory:
+        description: Whether the path is a directory.
+        type: bool
+        default: false
+      keep:
+        description: A directory that is made where it is missing, and left alone where it exists.
+        type: bool
+        default: false
+      owner:
+        description: The owner's name.
+        type: str
+        default: root
+      group:
+        description: The group's name.
+        type: str
+        default: root
+      mode:
+        description: The mode, as octal digits in quotes. The default is C("0644"), for directories C("0755").
+        type: str
+  vars:
+    description: Variables for the templates, beside the site.
+    type: dict
+    default: {}
+  validate:
+    description:
+      - Commands that must all end with status 0 against the staged files, each a list of arguments.
+      - C({field}) in an argument stands for the sites' field of that name; such a command runs once for each
+        value that the sites have.
+      - C({scratch}) in an argument is an empty directory that goes away afterwards.
+    type: list
+    elements: list
+    default: []
+  validate_timeout:
+    description: Seconds that each command of O(validate) may take.
+    type: int
+    default: 120
+  reload:
+    description:
+      - Daemons that serve all sites, by the names of their units. They are reloaded when anything in the set
+        has changed, and started where they are down.
+    type: list
+    elements: str
+    default: []
+  prune:
+    description:
+      - Only take away what the set no longer has. Nothing is added or changed.
+      - For removing in the opposite order of adding, Apache first.
+    type: bool
+    default: false
+  payload:
+    description: Set by the action plugin. The rendered files, compressed.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Reports what would change, also on a host where the accounts do not exist yet.
+  diff_mode:
+    support: full
+    description: Shows each file that changes, with owner and mode in the first line.
+  idempotent:
+    support: full
+    description: A second run reports no change.
+requirements:
+  - C(unshare) and C(mount) of util-linux, where O(validate) is used
+  - root on the target
+author:
+  - The webhosting.fastcgi authors (@webhosting-fastcgi)
+"""
+
+EXAMPLES = r"""
+- name: Write the snippets of all sites, and reload Apache if it agrees
+  webhosting.fastcgi.config_set:
+    name: apache_fastcgi
+    sites: "{{ fastcgi_sites | webhosting.fastcgi.resolve_sites }}"
+    files:
+      - {path: /etc/apache2/fastcgi, directory: true}
+      - {path: "{snippet}", template: snippet.conf.j2, mode: "0640"}
+    validate:
+      - [apache2ctl, -t]
+    reload: [apache2]
+"""
+
+RETURN = r"""
+sites_added:
+  description: Names of the sites of which the set had no file before.
+  returned: success
+  type: list
+  elements: str
+  sample: [some-site]
+sites_changed:
+  description: Names of the sites of which files changed.
+  returned: success
+  type: list
+  elements: str
+sites_removed:
+  description: Names of the sites of which the set has no file any more.
+  returned: success
+  type: list
+  elements: str
+sockets_started:
+  description: Units of sockets that had been stopped by somebody else, and listen again.
+  returned: success
+  type: list
+  elements: str
+recovered:
+  description: Whether an earlier run had been killed half way, and was undone first.
+  returned: success
+  type: bool
+"""
+
+import base64
+import json
+import zlib
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction import Item, Transaction, TransactionError
+
+
+def main() -> None:
+    files_spec = dict(
+        path=dict(type="str", required=True),
+        template=dict(type="str"),
+        link=dict(type="str"),
+        directory=dict(type="bool", default=False),
+        keep=dict(type="bool", default=False),
+        owner=dict(type="str", default="root"),
+        group=dict(type="str", default="root"),
+        mode=dict(type="str"),
+    )
+    module = AnsibleModule(
+        argument_spec=dict(
+            name=dict(type="str", required=True),
+            sites=dict(type="list", elements="dict", required=True),
+            files=dict(type="list", elements="dict", required=True, options=files_spec),
+            vars=dict(type="dict", default={}),
+            validate=dict(type="list", elements="list", default=[]),
+            validate_timeout=dict(type="int", default=120),
+            reload=dict(type="list", elements="str", default=[]),
+            prune=dict(type="bool", default=False),
+            payload=dict(type="str"),
+        ),
+        supports_check_mode=True,
+    )
+    given = module.params
+    if given["payload"] is None:
+        module.fail_json(msg="config_set renders its files on the controller; call it as webhosting.fastcgi.config_set")
+    items = json.loads(zlib.decompress(base64.b64decode(given["payload"])))
+    transaction = Transaction(
+        given["name"],
+        [Item(**item) for item in items],
+        validate=given["validate"],
+        reload=given["reload"],
+        prune=given["prune"],
+        patience=given["validate_timeout"],
+    )
+    brief = {"module_args": {"name": given["name"], "prune": given["prune"]}}
+    try:
+        outcome = transaction.preview() if module.check_mode else transaction.apply()
+    except TransactionError as error:
+        module.fail_json(msg=str(error), invocation=brief)
+    result = {
+        "changed": bool(outcome.differences or outcome.sockets_started or outcome.recovered),
+        "sites_added": outcome.sites_added,
+        "sites_changed": outcome.sites_changed,
+        "sites_removed": outcome.sites_removed,
+        "sockets_started": outcome.sockets_started,
+        "recovered": outcome.recovered,
+        "invocation": brief,
+    }
+    if module._diff:
+        result["diff"] = [
+            {
+                "before_header": "" if change.action == "add" else change.path,
+                "after_header": "" if change.action == "remove" else change.path,
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in outcome.differences
+        ]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
