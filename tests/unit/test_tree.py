@@ -65,7 +65,7 @@ def test_every_default_is_documented(path):
 
 @by_name(ROLES)
 def test_every_documented_default_is_real(path):
-    """An option says its default exactly where defaults/main.yml gives one; a computed one is left to prose."""
+    """An option says its default where defaults/main.yml gives one; a computed one is left to prose."""
     real = defaults(path)
     for name, option in main_options(path).items():
         if "default" in option:
