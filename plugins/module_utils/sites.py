@@ -560,7 +560,7 @@ def foreign_paths(
         owner = roots.get(outer)
         if owner and owner[0] != label and owner[1] != user:
             yield (
-                f'{label}.{field}: "{inner}" lies in the document root of {owner[0]}, which belongs to another '
-                f"account"
+                f'{label}.{field}: "{inner}" lies in the document root of {owner[0]}, which belongs '
+                f"to another account"
             )
         outer = outer.rpartition("/")[0]
