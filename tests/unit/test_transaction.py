@@ -1,0 +1,322 @@
+"""One change of many files: whole, or not at all."""
+
+import grp
+import os
+import pwd
+import stat
+
+import pytest
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import services
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction import (
+    Item,
+    Transaction,
+    TransactionError,
+)
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+MY_GROUP = grp.getgrgid(os.getgid()).gr_name
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mount namespaces and foreign owners take root")
+
+
+class Host:
+    """A directory that stands for a host's configuration, with a set of files in it."""
+
+    def __init__(self, root):
+        self.root = root
+        self.etc = root / "etc"
+        self.etc.mkdir(mode=0o755)
+
+    def path(self, name):
+        return str(self.etc / name)
+
+    def file(self, name, content, site="", mode=0o644):
+        return Item(self.path(name), "file", site, ME, MY_GROUP, mode, content=content)
+
+    def link(self, name, target, site=""):
+        return Item(self.path(name), "link", site, ME, MY_GROUP, target=target)
+
+    def directory(self, name, mode=0o755, keep=False):
+        return Item(self.path(name), "directory", "", ME, MY_GROUP, mode, keep=keep)
+
+    def change(self, *items, **options):
+        return Transaction("set", items, state_root=str(self.root / "state"), **options)
+
+    def snapshot(self):
+        """Everything below etc: kind, mode, owner, content or target, and when it was written."""
+        found = {}
+        for path in sorted(self.etc.rglob("*")):
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                content = os.readlink(path)
+            else:
+                content = path.read_text() if path.is_file() else None
+            found[str(path)] = (
+                status.st_mode,
+                status.st_uid,
+                status.st_gid,
+                content,
+                None if path.is_dir() else status.st_mtime_ns,
+            )
+        return found
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+def three_sites(host, version="1"):
+    return [
+        host.directory("pool", 0o711),
+        *(host.file(f"pool/{site}.conf", f"{site} {version}\n", site, 0o640) for site in ("a", "b", "c")),
+        *(host.link(f"{site}.enabled", f"pool/{site}.conf", site) for site in ("a", "b", "c")),
+    ]
+
+
+def test_a_bare_host_gets_all_of_it_and_a_second_run_changes_nothing(host):
+    first = host.change(*three_sites(host)).apply()
+    assert first.sites_added == ["a", "b", "c"]
+    assert (host.etc / "a.enabled").read_text() == "a 1\n"
+    assert stat.S_IMODE((host.etc / "pool/a.conf").stat().st_mode) == 0o640
+    assert stat.S_IMODE((host.etc / "pool").stat().st_mode) == 0o711
+    before = host.snapshot()
+    second = host.change(*three_sites(host)).apply()
+    assert (second.differences, second.sites_added, second.sites_changed) == ([], [], [])
+    assert host.snapshot() == before
+
+
+def test_the_preview_tells_what_the_run_does_and_writes_nothing(host):
+    host.change(*three_sites(host)).apply()
+    wanted = [*three_sites(host, "2")[:3], host.link("a.enabled", "pool/a.conf", "a")]
+    before = host.snapshot()
+    preview = host.change(*wanted).preview()
+    assert host.snapshot() == before
+    done = host.change(*wanted).apply()
+    assert preview.differences == done.differences
+    assert (done.sites_changed, done.sites_removed) == (["a", "b"], ["c"])
+
+
+def test_the_preview_of_a_bare_host_needs_neither_accounts_nor_directories(host):
+    item = Item(host.path("none/such/file"), "file", "a", "no-such-account", "no-such-group", content="x")
+    assert [change.action for change in host.change(item).preview().differences] == ["add"]
+    assert not (host.root / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_text("edited by hand"),
+        lambda path: path.chmod(0o777),
+        lambda path: path.unlink(),
+    ],
+    ids=["content", "mode", "missing"],
+)
+def test_what_was_changed_meanwhile_is_put_right(host, spoil):
+    host.change(*three_sites(host)).apply()
+    before = {path: found[:4] for path, found in host.snapshot().items()}
+    spoil(host.etc / "pool/b.conf")
+    assert host.change(*three_sites(host)).apply().sites_changed == ["b"]
+    assert {path: found[:4] for path, found in host.snapshot().items()} == before
+
+
+def test_sites_that_left_the_list_lose_their_files_and_keep_their_directories(host):
+    host.change(*three_sites(host), host.directory("data")).apply()
+    (host.etc / "data/precious").write_text("user's own")
+    outcome = host.change().apply()
+    assert outcome.sites_removed == ["a", "b", "c"]
+    assert [path.name for path in sorted(host.etc.rglob("*"))] == ["data", "precious", "pool"]
+
+
+def test_pruning_removes_and_changes_nothing_else(host):
+    host.change(*three_sites(host)).apply()
+    wanted = [item for item in three_sites(host, "2") if item.site != "b"] + [host.file("new", "x", "d")]
+    outcome = host.change(*wanted, prune=True).apply()
+    assert (outcome.sites_added, outcome.sites_changed, outcome.sites_removed) == ([], [], ["b"])
+    assert (host.etc / "pool/a.conf").read_text() == "a 1\n"
+    assert not (host.etc / "pool/b.conf").exists()
+    assert host.change(*wanted).apply().sites_added == ["d"]
+
+
+def test_hand_made_files_are_named_and_left_alone(host):
+    (host.etc / "pool").mkdir()
+    (host.etc / "pool/b.conf").write_text("made by hand\n")
+    before = host.snapshot()
+    with pytest.raises(TransactionError, match=r"pool/b\.conf \(site b\) is there already"):
+        host.change(*three_sites(host)).apply()
+    assert host.snapshot() == before
+
+
+def test_a_hand_made_file_that_is_right_already_is_taken_over(host):
+    (host.etc / "x").write_text("same\n")
+    (host.etc / "x").chmod(0o644)
+    assert host.change(host.file("x", "same\n", "a")).apply().differences == []
+    host.change().apply()
+    assert not (host.etc / "x").exists()
+
+
+def test_a_directory_in_the_place_of_a_file_is_refused(host):
+    (host.etc / "x").mkdir()
+    with pytest.raises(TransactionError, match="is a directory, where a file should be"):
+        host.change(host.file("x", "", "a")).apply()
+
+
+def test_a_kept_directory_is_made_once_and_left_alone_afterwards(host):
+    host.change(host.directory("data", 0o750, keep=True)).apply()
+    (host.etc / "data").chmod(0o700)
+    assert host.change(host.directory("data", 0o750, keep=True)).apply().differences == []
+    assert stat.S_IMODE((host.etc / "data").stat().st_mode) == 0o700
+
+
+def test_a_missing_account_is_named_before_anything_is_touched(host):
+    item = Item(host.path("x"), "file", "a", "no-such-account", MY_GROUP, content="x")
+    with pytest.raises(TransactionError, match=r"site a.*no-such-account.*make the account first"):
+        host.change(host.file("y", "y"), item).apply()
+    assert host.snapshot() == {}
+
+
+@needs_root
+def test_a_daemon_that_refuses_leaves_everything_as_it_was(host):
+    host.change(*three_sites(host)).apply()
+    before = host.snapshot()
+    refuse = ["sh", "-c", f"echo 'Syntax error on line 1 of {host.path('pool/b.conf')}: nonsense'; exit 1"]
+    wanted = [*three_sites(host, "2"), host.directory("pool/deep"), host.file("pool/deep/x", "x", "x")]
+    with pytest.raises(TransactionError, match=r"of site b;(.|\n)*as it was before(.|\n)*nonsense"):
+        host.change(*wanted, validate=[refuse]).apply()
+    assert host.snapshot() == before
+    assert os.listdir(host.root / "state/set/transaction") == []
+
+
+@needs_root
+def test_the_daemon_sees_the_staged_files_in_the_place_of_the_live_ones(host):
+    host.change(*three_sites(host)).apply()
+    (host.etc / "pool/foreign.conf").write_text("foreign\n")
+    seen = host.root / "seen"
+    look = [
+        "sh",
+        "-ec",
+        f"cd {host.etc}; cat a.enabled pool/*.conf > {seen}; ls > /dev/null; touch {{scratch}}/x",
+    ]
+    live = ["sh", "-ec", f"test ! -e {host.path('pool/c.conf')}"]
+    host.change(
+        *three_sites(host, "2")[:3], host.link("a.enabled", "pool/a.conf", "a"), validate=[look, live]
+    ).apply()
+    assert seen.read_text() == "a 2\na 2\nb 2\nforeign\n"
+
+
+@needs_root
+def test_a_daemon_that_hangs_is_given_up(host):
+    with pytest.raises(TransactionError, match="did not answer within 1 s; nothing was changed"):
+        host.change(*three_sites(host), validate=[["sleep", "60"]], patience=1).apply()
+    assert host.snapshot() == {}
+
+
+def test_daemons_that_do_not_come_up_bring_the_files_back(host, monkeypatch):
+    host.change(*three_sites(host)).apply()
+    before = host.snapshot()
+    calls = []
+
+    def carry_out(was, now, touched, reload=()):
+        calls.append((was, now))
+        if len(calls) == 1:
+            raise services.ServiceError(f"apache2: {host.path('pool/a.conf')}: no")
+
+    monkeypatch.setattr(services, "carry_out", carry_out)
+    with pytest.raises(TransactionError, match="does not run of site a; everything is as it was"):
+        host.change(*three_sites(host, "2")[:-1]).apply()
+    assert host.snapshot() == before
+    assert calls[1] == (calls[0][1], calls[0][0])  # the daemons followed the files back
+
+
+def calls_of(host, items, name):
+    original, count = getattr(os, name), [0]
+
+    def counted(*arguments, **options):
+        count[0] += 1
+        return original(*arguments, **options)
+
+    setattr(os, name, counted)
+    try:
+        host.change(*items).apply()
+    finally:
+        setattr(os, name, original)
+    return count[0]
+
+
+def killed_at(host, items, name, number):
+    """Run the change in a process that dies, as by SIGKILL, before its nth call of os.<name>."""
+    child = os.fork()
+    if child == 0:
+        original, count = getattr(os, name), [0]
+
+        def deadly(*arguments, **options):
+            if count[0] == number:
+                os._exit(9)
+            count[0] += 1
+            return original(*arguments, **options)
+
+        setattr(os, name, deadly)
+        try:
+            host.change(*items).apply()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+WRITING_CALLS = ("fchmod", "fchown", "link", "mkdir", "rename", "sync", "unlink")
+
+
+@pytest.mark.parametrize("call", WRITING_CALLS)
+@pytest.mark.parametrize("then", ["finished", "taken back"])
+def test_a_run_killed_before_any_writing_call_is_undone_by_the_next(tmp_path, call, then):
+    def fresh(name):
+        (tmp_path / name).mkdir()
+        host = Host(tmp_path / name)
+        host.change(*three_sites(host)).apply()
+        return host, [*three_sites(host, "2")[:-1], host.file("new", "n", "d"), host.directory("sub")]
+
+    host, wanted = fresh("count")
+    deaths = calls_of(host, wanted, call)
+    assert deaths > 0
+    for number in range(deaths):
+        host, wanted = fresh(str(number))
+        before = {path: found[:4] for path, found in host.snapshot().items()}
+        assert killed_at(host, wanted, call, number) == 9
+        if then == "taken back":
+            host.change(*three_sites(host)).apply()
+            host.change(*three_sites(host)).apply()
+            after = {path: found[:4] for path, found in host.snapshot().items() if path != host.path("sub")}
+            assert after == before, number
+        else:
+            host.change(*wanted).apply()
+            assert (host.etc / "new").read_text() == "n", number
+            assert (host.etc / "pool/a.conf").read_text() == "a 2\n", number
+            assert not (host.etc / "c.enabled").is_symlink(), number
+        assert os.listdir(host.root / "state/set/transaction") == [], number
+
+
+def test_a_link_that_a_tenant_could_have_made_is_not_followed(host):
+    (host.etc / "tenant").mkdir()
+    (host.etc / "tenant").chmod(0o777)
+    (host.root / "secret").mkdir()
+    (host.etc / "tenant/public").symlink_to(host.root / "secret")
+    with pytest.raises(TransactionError, match=r"public is a symbolic link in a directory that others"):
+        host.change(host.file("tenant/public/x", "x", "a")).apply()
+    assert list((host.root / "secret").iterdir()) == []
+
+
+@needs_root
+def test_a_link_that_root_made_is_followed(host):
+    (host.etc / "real").mkdir()
+    (host.etc / "alias").symlink_to("real")
+    host.change(host.file("alias/x", "x", "a")).apply()
+    assert (host.etc / "real/x").read_text() == "x"
+
+
+def test_a_damaged_manifest_is_reported_and_kept(host):
+    host.change(*three_sites(host)).apply()
+    manifest = host.root / "state/set/manifest.json"
+    manifest.write_text("{")
+    with pytest.raises(TransactionError, match="is damaged"):
+        host.change().apply()
+    assert manifest.read_text() == "{"
+    assert (host.etc / "pool/a.conf").exists()
