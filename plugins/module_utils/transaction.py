@@ -439,11 +439,11 @@ class Transaction:
         self._write(os.path.join(self.work, "journal.json"), journal)
 
     def _clear(self) -> None:
-        journal = os.path.join(self.work, "journal.json")
-        if os.path.lexists(journal):
-            os.unlink(journal)
-        for part in ("new", "old", "view", "scratch"):
-            shutil.rmtree(os.path.join(self.work, part), ignore_errors=True)
+        """Forget the change: the journal first, so that what is left after a kill means nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.work, "journal.json"))
+        shutil.rmtree(self.work)
+        os.mkdir(self.work, 0o700)
 
     def _read(self, path: str) -> Any:
         try:
