@@ -9,7 +9,8 @@ import json
 import os
 import re
 import zlib
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jinja2
 from ansible.errors import AnsibleActionFail
@@ -33,7 +34,9 @@ class ActionModule(ActionBase):
             for item in renderer.items(dict(entry), sites, prune=bool(arguments.get("prune"))):
                 first = items.setdefault(item["path"], item)
                 if {**first, "site": ""} != {**item, "site": ""}:
-                    raise AnsibleActionFail(f"two different files of the set {arguments.get('name')} have the path {item['path']}")
+                    raise AnsibleActionFail(
+                        f"two different files of the set {arguments.get('name')} have the path {item['path']}"
+                    )
         arguments["validate"] = commands(arguments.get("validate") or [], sites)
         # the target needs the files alone; the sites themselves stay here
         arguments.update(sites=[], vars={}, files=[], payload=packed(list(items.values())))
@@ -44,16 +47,23 @@ class ActionModule(ActionBase):
 class Renderer:
     """Templates, each compiled once, and the entries of `files` made into paths of sites."""
 
-    def __init__(self, action: ActionModule, variables: Mapping[str, Any], task_vars: Mapping[str, Any]) -> None:
+    def __init__(
+        self, action: ActionModule, variables: Mapping[str, Any], task_vars: Mapping[str, Any]
+    ) -> None:
         self.action = action
-        self.variables = {"ansible_managed": str(task_vars.get("ansible_managed", "Ansible managed")), **variables}
+        self.variables = {
+            "ansible_managed": str(task_vars.get("ansible_managed", "Ansible managed")),
+            **variables,
+        }
         self.templates: dict[str, jinja2.Template] = {}
         self.environment = jinja2.Environment(
             undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
         )
         self.environment.filters["comment"] = comment
 
-    def items(self, entry: dict[str, Any], sites: list[dict[str, Any]], prune: bool) -> Iterator[dict[str, Any]]:
+    def items(
+        self, entry: dict[str, Any], sites: list[dict[str, Any]], prune: bool
+    ) -> Iterator[dict[str, Any]]:
         if not FIELD.search(entry["path"]):
             yield self.item(entry, entry["path"], None, sites, prune)
             return

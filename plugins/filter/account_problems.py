@@ -36,7 +36,8 @@ EXAMPLES = r"""
   vars:
     __problems: >-
       {{ fastcgi_sites | webhosting.fastcgi.resolve_sites
-         | webhosting.fastcgi.account_problems(ansible_facts['getent_passwd'], ansible_facts['getent_group']) }}
+         | webhosting.fastcgi.account_problems(
+             ansible_facts['getent_passwd'], ansible_facts['getent_group']) }}
 """
 
 RETURN = r"""
@@ -46,7 +47,8 @@ _value:
   elements: str
 """
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
 
 LOWEST_ID = 100
 """Below it accounts are the distribution's own; suEXEC refuses them as well (SUX-06)."""
@@ -64,13 +66,17 @@ def account_problems(
     for site in sites:
         label, user = f"site {site['name']}", site["user"]
         if user not in passwd:
-            problems.append(f"{label}: there is no account {user} on this host; the role site_accounts makes it")
+            problems.append(
+                f"{label}: there is no account {user} on this host; the role site_accounts makes it"
+            )
         elif int(passwd[user][1]) < LOWEST_ID:
-            problems.append(f"{label}: the account {user} has uid {passwd[user][1]}, which belongs to the system")
+            problems.append(
+                f"{label}: the account {user} has uid {passwd[user][1]}, which belongs to the system"
+            )
         elif user in members or passwd[user][2] == apache[1]:
             problems.append(
-                f"{label}: the account {user} is in the group {apache_group}, which may connect to every site's "
-                f"socket (SEC-03); take it out of that group"
+                f"{label}: the account {user} is in the group {apache_group}, which may connect to every "
+                f"site's socket (SEC-03); take it out of that group"
             )
         if site["group"] not in group:
             problems.append(f"{label}: there is no group {site['group']} on this host")

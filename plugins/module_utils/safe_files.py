@@ -9,6 +9,7 @@ set on descriptors, never on names.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -124,10 +125,8 @@ class Directories:
 
     def remove(self, path: str) -> None:
         parent, name = self.parent(path)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=parent)
-        except FileNotFoundError:
-            pass
 
     def remove_empty_directory(self, path: str) -> None:
         parent, name = self.parent(path)
@@ -154,7 +153,9 @@ def open_directory(path: str) -> int:
                 links += 1
                 target = trusted_link(here, part, path, links)
                 waiting = [step for step in target.split("/") if step not in ("", ".")] + waiting
-                further = os.open("/" if target.startswith("/") else ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=here)
+                further = os.open(
+                    "/" if target.startswith("/") else ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=here
+                )
             os.close(here)
             here = further
         return here
@@ -169,7 +170,9 @@ def trusted_link(directory: int, name: str, path: str, links: int) -> str:
         raise UnsafePath(f"{path}: {name} is not a directory")
     status = os.fstat(directory)
     if status.st_uid != 0 or status.st_mode & 0o022:
-        raise UnsafePath(f"{path}: {name} is a symbolic link in a directory that others than root can write to")
+        raise UnsafePath(
+            f"{path}: {name} is a symbolic link in a directory that others than root can write to"
+        )
     if links > LINK_LIMIT:
         raise UnsafePath(f"{path}: more than {LINK_LIMIT} symbolic links on the way")
     return os.readlink(name, dir_fd=directory)
@@ -183,7 +186,9 @@ def duplicate(source: str, source_parent: int | None, copy: str, copy_parent: in
         return
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source_parent)
     with os.fdopen(reader, "rb") as content:
-        write_file(copy, content.read(), status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), copy_parent)
+        write_file(
+            copy, content.read(), status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), copy_parent
+        )
 
 
 def write_file(name: str, content: bytes, uid: int, gid: int, mode: int, parent: int | None = None) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Callable
 
 UNIT_ROOT = "/etc/systemd/system"
 COMMAND_LIMIT = 600
@@ -24,7 +25,9 @@ class ServiceError(Exception):
 
 def run(argv: Sequence[str]) -> str:
     try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMMAND_LIMIT, check=False)
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMMAND_LIMIT, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"{' '.join(argv[:4])}: {error}") from None
     text = done.stdout.decode(errors="replace").strip()

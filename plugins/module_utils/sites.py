@@ -12,7 +12,8 @@ raises `InvalidSites` with every fault of the whole list at once.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Callable
 
 from . import timeouts
 
@@ -224,7 +225,9 @@ def ini_value(value: Any) -> str:
         return str(value)
     text = printable(value)
     if not re.fullmatch(r"[A-Za-z0-9 ._/:,;@%+=*?!()<>#~^|&-]*", text):
-        raise Refused(f'{shown(value)} contains a character that ini files evaluate (one of " \' $ \\ ` {{ }} [ ])')
+        raise Refused(
+            f"{shown(value)} contains a character that ini files evaluate (one of \" ' $ \\ ` {{ }} [ ])"
+        )
     if re.fullmatch(r"(E_[A-Z_]+|[ |&~^()])+", text) and "E_" in text:
         raise Refused(f"{shown(value)} is a PHP constant, which FPM does not evaluate; give the number")
     return text
@@ -368,7 +371,9 @@ def checked_table(field: str, value: Any, label: str, errors: list[str]) -> dict
     for key, entry in items.items():
         check = TABLES[field].get(key)
         if check is None:
-            errors.append(f"{label}.{shown(key)[1:-1]}: there is no such key; the keys are: {', '.join(TABLES[field])}")
+            errors.append(
+                f"{label}.{shown(key)[1:-1]}: there is no such key; the keys are: {', '.join(TABLES[field])}"
+            )
             continue
         try:
             good[key] = check(entry)
@@ -531,14 +536,17 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
             first, shared = accounts.setdefault((field, site[field]), (label, site["share_account"]))
             if first != label and not (shared and site["share_account"]):
                 yield (
-                    f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its own, '
-                    f"or set share_account: true on both"
+                    f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its '
+                    f"own, or set share_account: true on both"
                 )
         if sockets.setdefault(site["socket"], label) != label:
             yield f'{label}.socket: "{site["socket"]}" is the socket of {sockets[site["socket"]]} already'
         roots.setdefault(site["document_root"], (label, site["user"]))
     for label, site in sites:
-        for field, paths in (("document_root", [site["document_root"]]), ("writable_paths", site["writable_paths"])):
+        for field, paths in (
+            ("document_root", [site["document_root"]]),
+            ("writable_paths", site["writable_paths"]),
+        ):
             for inner in paths:
                 yield from foreign_paths(label, field, inner, site["user"], roots)
 
@@ -551,5 +559,8 @@ def foreign_paths(
     while outer:
         owner = roots.get(outer)
         if owner and owner[0] != label and owner[1] != user:
-            yield f'{label}.{field}: "{inner}" lies in the document root of {owner[0]}, which belongs to another account'
+            yield (
+                f'{label}.{field}: "{inner}" lies in the document root of {owner[0]}, which belongs '
+                f"to another account"
+            )
         outer = outer.rpartition("/")[0]

@@ -23,8 +23,8 @@ All values are whole seconds, the heartbeat alone is a fraction. The clocks, fro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Mapping
 
 HEARTBEAT_FLOOR = 0.13
 SETTABLE = (

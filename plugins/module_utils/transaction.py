@@ -16,6 +16,7 @@ On disk, below /var/lib/config_set/<set>:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import grp
 import json
@@ -24,8 +25,9 @@ import pwd
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any
 
 from . import services
 from .safe_files import Directories, Found, UnsafePath, write_file
@@ -202,14 +204,16 @@ class Transaction:
             self._undo(steps)
         except (OSError, UnsafePath) as obstacle:
             raise TransactionError(
-                f"{self.name}: {error}; and putting the files back failed: {obstacle}. The journal in {self.work} "
-                f"is kept, the next run tries again"
+                f"{self.name}: {error}; and putting the files back failed: {obstacle}. The journal in "
+                f"{self.work} is kept, the next run tries again"
             ) from None
         if isinstance(error, services.ServiceError):
             self._daemons_follow(after, before, [step.path for step in steps], self.reload)
         self._clear()
         if isinstance(error, services.ServiceError):
-            raise TransactionError(self._explained("the new configuration does not run", str(error), steps)) from None
+            raise TransactionError(
+                self._explained("the new configuration does not run", str(error), steps)
+            ) from None
         if isinstance(error, (OSError, UnsafePath)):
             raise TransactionError(f"{self.name}: {error}; everything is as it was before") from None
 
@@ -237,14 +241,16 @@ class Transaction:
             owner = self._owner(item, strict)
             found = self._look(item.path)
             if found is None:
-                yield Step(item.path, item.kind, item.site, owner=owner), Difference(
-                    item.path, item.site, "add", "", wanted_text(item)
+                yield (
+                    Step(item.path, item.kind, item.site, owner=owner),
+                    Difference(item.path, item.site, "add", "", wanted_text(item)),
                 )
             elif not self._same(item, found, owner):
                 self._refuse_foreign(item, found)
                 was = (found.uid, found.gid, found.mode) if found.kind == "directory" else None
-                yield Step(item.path, item.kind, item.site, owner=owner, was=was), Difference(
-                    item.path, item.site, "change", described(found), wanted_text(item)
+                yield (
+                    Step(item.path, item.kind, item.site, owner=owner, was=was),
+                    Difference(item.path, item.site, "change", described(found), wanted_text(item)),
                 )
 
     def _look(self, path: str) -> Found | None:
@@ -267,8 +273,8 @@ class Transaction:
         """What somebody made by hand stays; only directories may be there before us."""
         if found.kind != item.kind:
             raise TransactionError(
-                f"{self.name}: {item.path}{of_site(item.site)} is a {found.kind}, where a {item.kind} should be; "
-                f"move it away. Nothing was changed"
+                f"{self.name}: {item.path}{of_site(item.site)} is a {found.kind}, where a {item.kind} should "
+                f"be; move it away. Nothing was changed"
             )
         if item.kind != "directory" and item.path not in self.owned:
             raise TransactionError(
@@ -284,8 +290,7 @@ class Transaction:
                 return -1, -1, item.mode
             raise TransactionError(
                 f"{self.name}: {item.path}{of_site(item.site)} should belong to {item.owner}:{item.group}, "
-                f"but {str(error).strip(chr(39) + chr(34))}; make the account first (role site_accounts does). "
-                f"Nothing was changed"
+                f"but {error.args[0]}; make the account first (role site_accounts does). Nothing was changed"
             ) from None
 
     def _ownership(self) -> dict[str, str]:
@@ -329,7 +334,9 @@ class Transaction:
         os.mkdir(view, 0o755)
         os.mkdir(scratch, 0o700)
         mounts: list[str] = []
-        for number, directory in enumerate(sorted({os.path.dirname(s.path) for s in steps if s.kind != "directory"})):
+        for number, directory in enumerate(
+            sorted({os.path.dirname(s.path) for s in steps if s.kind != "directory"})
+        ):
             copy = os.path.join(view, str(number))
             staged_copy(directory, copy, [step for step in steps if os.path.dirname(step.path) == directory])
             mounts += [copy, directory]
@@ -403,21 +410,24 @@ class Transaction:
 
     # ------------------------------------------------------------ state on disk
 
-    def _lock(self) -> Any:
-        """Held until the file is closed: two runs at once wait for each other."""
-        lock = open(os.path.join(self.state_root, "lock"), "w", encoding="ascii")
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Two runs at once wait for each other."""
+        path = os.path.join(self.state_root, "lock")
         deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return lock
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    lock.close()
-                    raise TransactionError(
-                        f"{self.name}: another run has held {lock.name} for {LOCK_PATIENCE} s; nothing was changed"
-                    ) from None
+        with open(path, "w", encoding="ascii") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TransactionError(
+                            f"{self.name}: another run has held {path} for {LOCK_PATIENCE} s; "
+                            f"nothing was changed"
+                        ) from None
                 time.sleep(0.2)
+            yield
 
     def _manifest(self) -> dict[str, str]:
         return dict(self._read(os.path.join(self.state, "manifest.json")) or {})
@@ -442,7 +452,9 @@ class Transaction:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise TransactionError(f"{self.name}: {path} is damaged ({error}); look at it before you remove it") from None
+            raise TransactionError(
+                f"{self.name}: {path} is damaged ({error}); look at it before you remove it"
+            ) from None
 
     def _write(self, path: str, value: Any) -> None:
         with open(path + ".new", "w", encoding="utf-8") as out:
@@ -477,7 +489,9 @@ def described(found: Found) -> str:
     if found.kind == "link":
         return f"link to {found.target}\n"
     content = found.content.decode(errors="replace") if found.kind == "file" else f"{found.kind}\n"
-    return f"# owner {account_name(found.uid)}, group {group_name(found.gid)}, mode {found.mode:04o}\n{content}"
+    return (
+        f"# owner {account_name(found.uid)}, group {group_name(found.gid)}, mode {found.mode:04o}\n{content}"
+    )
 
 
 def wanted_text(item: Item) -> str:
@@ -503,5 +517,3 @@ def group_name(gid: int) -> str:
 
 def of_site(site: str) -> str:
     return f" (site {site})" if site else ""
-
-

@@ -16,9 +16,9 @@ description:
     is touched. Then the files are swapped in by atomic renames and the daemons follow. If any of this fails,
     the files are put back and the daemons with them, and the error tells the daemon's own words and the
     sites that they are about.
-  - The set's manifest, in C(/var/lib/config_set), knows the files that the set owns. A file that the set owned
-    and no longer has is removed. A file that is there but was not written by the set is an error that names
-    it. Directories are never removed, since they hold users' data.
+  - The set's manifest, in C(/var/lib/config_set), knows the files that the set owns. A file that the set
+    owned and no longer has is removed. A file that is there but was not written by the set is an error that
+    names it. Directories are never removed, since they hold users' data.
   - A file directly in C(/etc/systemd/system) is a unit of its site. Units of sites that left the set are
     stopped, sockets of new sites are started, and the service of a changed site is asked to finish, so that
     its socket starts it again with the new configuration. Connections wait in the socket meanwhile.
@@ -48,8 +48,8 @@ options:
         required: true
       template:
         description:
-          - A file in the role's C(templates), rendered with plain Jinja2. It sees C(site), or C(sites) where the
-            path is shared, the variables in O(vars), C(ansible_managed) and the filter C(comment).
+          - A file in the role's C(templates), rendered with plain Jinja2. It sees C(site), or C(sites) where
+            the path is shared, the variables in O(vars), C(ansible_managed) and the filter C(comment).
           - One of O(files[].template), O(files[].link) and O(files[].directory) is required.
         type: str
       link:
@@ -170,7 +170,11 @@ import json
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction import Item, Transaction, TransactionError
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction import (
+    Item,
+    Transaction,
+    TransactionError,
+)
 
 
 def main() -> None:
@@ -200,7 +204,9 @@ def main() -> None:
     )
     given = module.params
     if given["payload"] is None:
-        module.fail_json(msg="config_set renders its files on the controller; call it as webhosting.fastcgi.config_set")
+        module.fail_json(
+            msg="config_set renders its files on the controller; call it as webhosting.fastcgi.config_set"
+        )
     items = json.loads(zlib.decompress(base64.b64decode(given["payload"])))
     transaction = Transaction(
         given["name"],
