@@ -47,9 +47,9 @@ def converge(tmp_path):
 def state(host):
     """The configuration of the host, whole: names, contents, owners, modes, times."""
     places = " ".join(CONFIGURATION)
-    return host.check_output(
-        f"find {places} -printf '%p %y %l %u:%g %m %T@\\n' | sort; find {places} -type f | sort | xargs sha256sum"
-    )
+    names = f"find {places} -printf '%p %y %l %u:%g %m %T@\\n' | sort"
+    contents = f"find {places} -type f | sort | xargs sha256sum"
+    return host.check_output(f"{names}; {contents}")
 
 
 def counted(output, what):
@@ -67,10 +67,9 @@ def without(sites, name):
 def test_processes_of_a_site_are_its_users_alone(host, sites):
     for site in sites:
         status(host, site["server_name"])
-        tree = host.check_output(
-            f"systemctl show -P ControlGroup fastcgi-{site['name']} | xargs -I% find /sys/fs/cgroup% -name cgroup.procs"
-        )
-        users = host.check_output(f"ps -o user= -p $(cat {tree} | paste -sd,) | sort -u").split()
+        group = host.check_output(f"systemctl show -P ControlGroup fastcgi-{site['name']}")
+        processes = host.check_output(f"cat /sys/fs/cgroup{group}/cgroup.procs").split()
+        users = host.check_output(f"ps -o user= -p {','.join(processes)} | sort -u").split()
         assert users == [site["user"]]
 
 
