@@ -124,14 +124,16 @@ class Directories:
             duplicate(name, parent, copy, None)
 
     def remove(self, path: str) -> None:
-        parent, name = self.parent(path)
         with contextlib.suppress(FileNotFoundError):
+            parent, name = self.parent(path)
             os.unlink(name, dir_fd=parent)
 
     def remove_empty_directory(self, path: str) -> None:
-        parent, name = self.parent(path)
         try:
+            parent, name = self.parent(path)
             os.rmdir(name, dir_fd=parent)
+            if path in self._open:  # or what is made there next would go into the directory that is gone
+                os.close(self._open.pop(path))
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                 raise

@@ -320,3 +320,27 @@ def test_a_damaged_manifest_is_reported_and_kept(host):
         host.change().apply()
     assert manifest.read_text() == "{"
     assert (host.etc / "pool/a.conf").exists()
+
+
+def nested(host):
+    return [host.directory(name) for name in ("a", "a/inside", "missing/data", "b", "b/inside")]
+
+
+def test_a_directory_without_a_parent_leaves_everything_as_it_was(host):
+    with pytest.raises(TransactionError, match="everything is as it was before"):
+        host.change(*nested(host)).apply()
+    assert host.snapshot() == {}
+    (host.etc / "missing").mkdir()
+    host.change(*nested(host)).apply()
+    assert (host.etc / "b/inside").is_dir()
+
+
+def test_directories_that_were_undone_are_made_anew_in_the_same_run(host, monkeypatch):
+    (host.etc / "missing").mkdir()
+    with monkeypatch.context() as killed:
+        killed.setattr(Transaction, "_validate", lambda *_: 1 / 0)
+        killed.setattr(Transaction, "_take_back", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            host.change(*nested(host)).apply()
+    assert host.change(*nested(host)).apply().recovered
+    assert (host.etc / "b/inside").is_dir()
