@@ -132,8 +132,6 @@ class Directories:
         try:
             parent, name = self.parent(path)
             os.rmdir(name, dir_fd=parent)
-            if path in self._open:  # or what is made there next would go into the directory that is gone
-                os.close(self._open.pop(path))
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                 raise

@@ -350,15 +350,6 @@ def nested(host):
     return [host.directory(name) for name in ("a", "a/inside", "missing/data", "b", "b/inside")]
 
 
-def test_a_directory_without_a_parent_leaves_everything_as_it_was(host):
-    with pytest.raises(TransactionError, match="everything is as it was before"):
-        host.change(*nested(host)).apply()
-    assert host.snapshot() == {}
-    (host.etc / "missing").mkdir()
-    host.change(*nested(host)).apply()
-    assert (host.etc / "b/inside").is_dir()
-
-
 def test_directories_that_were_undone_are_made_anew_in_the_same_run(host, monkeypatch):
     (host.etc / "missing").mkdir()
     with monkeypatch.context() as killed:
