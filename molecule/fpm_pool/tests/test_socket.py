@@ -1,0 +1,53 @@
+"""The socket: who may use it, and what stands behind it."""
+
+import json
+
+import pytest
+
+
+def test_socket_is_for_apache_alone(host, alpha):
+    """SEC-09: the tenant does not own it, so it cannot open it to others."""
+    socket = host.file(alpha.socket)
+    assert socket.is_socket
+    assert (socket.user, socket.group, socket.mode) == ("root", "www-data", 0o660)
+
+
+def test_nobody_can_put_another_socket_in_its_place(host, alpha):
+    """SEC-10, SEC-11."""
+    path = alpha.socket
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        directory = host.file(path)
+        assert directory.user == "root"
+        assert directory.mode & 0o022 == 0, path
+
+
+@pytest.mark.parametrize("tenant", ["alpha", "beta", "stranger"])
+@pytest.mark.parametrize("target", ["alpha", "beta"])
+def test_tenant_cannot_connect(host, site, tenant, target):
+    """Whoever connects says what runs, and with which settings (SEC-02, SEC-12)."""
+    answer = json.loads(host.check_output(site(target).asking("test.php", user=tenant)))
+    assert answer["failure"] == "Permission denied"
+
+
+def test_site_costs_nothing_before_its_first_request(observed):
+    users = {line.split()[0] for line in observed("idle-processes").splitlines()}
+    assert users.isdisjoint({"alpha", "beta", "changing", "leaving", "limited", "stranger"})
+    assert observed("idle-services") == ""
+
+
+def test_first_request_starts_the_service(host, observed):
+    for name, output in json.loads(observed("first-requests.json")).items():
+        answer = json.loads(output)
+        assert answer["status"] == 200
+        assert json.loads(answer["body"]) == {"uid": host.user(name).uid}
+
+
+def test_only_php_files_are_run(alpha):
+    """What a visitor uploads as a picture stays a picture."""
+    assert alpha.run("echo 'run';", script="picture.jpg").status == 403
+
+
+def test_missing_script_is_said_to_be_missing(host, alpha):
+    answer = json.loads(host.check_output(alpha.asking("no-such.php")))
+    assert answer["status"] == 404
