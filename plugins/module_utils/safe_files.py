@@ -124,13 +124,13 @@ class Directories:
             duplicate(name, parent, copy, None)
 
     def remove(self, path: str) -> None:
-        parent, name = self.parent(path)
         with contextlib.suppress(FileNotFoundError):
+            parent, name = self.parent(path)
             os.unlink(name, dir_fd=parent)
 
     def remove_empty_directory(self, path: str) -> None:
-        parent, name = self.parent(path)
         try:
+            parent, name = self.parent(path)
             os.rmdir(name, dir_fd=parent)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):

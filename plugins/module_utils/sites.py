@@ -479,7 +479,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         # where the site's own directories are, and who makes them
         "hidden_roots": [SITES_ROOT, STATE_ROOT, LOG_ROOT],
         "site_root": document_root if in_sites_root else None,
-        "given_directories": [*([] if in_sites_root else [document_root]), *site["writable_paths"]],
+        "given_root": None if in_sites_root else document_root,
         "state_directory": state,
         "session_directory": f"{state}/sessions",
         "tmp_directory": f"{state}/tmp",

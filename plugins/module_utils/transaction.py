@@ -241,6 +241,8 @@ class Transaction:
             owner = self._owner(item, strict)
             found = self._look(item.path)
             if found is None:
+                if item.kind == "directory":
+                    yield from self._missing_parents(item, wanted)
                 yield (
                     Step(item.path, item.kind, item.site, owner=owner),
                     Difference(item.path, item.site, "add", "", wanted_text(item)),
@@ -252,6 +254,20 @@ class Transaction:
                     Step(item.path, item.kind, item.site, owner=owner, was=was),
                     Difference(item.path, item.site, "change", described(found), wanted_text(item)),
                 )
+
+    def _missing_parents(self, item: Item, wanted: set[str]) -> Iterator[tuple[Step, Difference]]:
+        """Directories on the way to `item` that nobody asked for by name: root's, open to pass through."""
+        missing: list[Item] = []
+        above = os.path.dirname(item.path)
+        while above not in wanted and self._look(above) is None:
+            missing.append(Item(above, "directory", item.site, mode=0o755))
+            above = os.path.dirname(above)
+        for parent in reversed(missing):
+            wanted.add(parent.path)
+            yield (
+                Step(parent.path, "directory", item.site, owner=(0, 0, parent.mode)),
+                Difference(parent.path, item.site, "add", "", wanted_text(parent)),
+            )
 
     def _look(self, path: str) -> Found | None:
         try:
@@ -390,6 +406,7 @@ class Transaction:
                     self.files.place(step.old, step.path)
             elif step.new and not os.path.lexists(step.new):
                 self.files.remove(step.path)
+        self.files.forget()  # a descriptor of a directory that is gone would swallow what is made anew
 
     def _recover(self) -> bool:
         """Undo what a killed run left half done; True where there was something to undo."""

@@ -650,8 +650,8 @@ def test_site_root_is_only_what_the_collection_owns():
         site("alpha", document_root="/var/www/sites/alpha/public", writable_paths=["/srv/w"]),
         site("beta", document_root="/srv/beta"),
     )
-    assert (inside["site_root"], inside["given_directories"]) == ("/var/www/sites/alpha/public", ["/srv/w"])
-    assert (outside["site_root"], outside["given_directories"]) == (None, ["/srv/beta"])
+    assert (inside["site_root"], inside["given_root"]) == ("/var/www/sites/alpha/public", None)
+    assert (outside["site_root"], outside["given_root"]) == (None, "/srv/beta")
 
 
 def test_sites_keep_their_order_and_absent_ones_are_left_out():

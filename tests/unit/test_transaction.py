@@ -167,6 +167,30 @@ def test_a_kept_directory_is_made_once_and_left_alone_afterwards(host):
     assert stat.S_IMODE((host.etc / "data").stat().st_mode) == 0o700
 
 
+def test_a_directory_is_made_with_all_that_leads_to_it(host):
+    """An operator's document root may lie where nothing is yet."""
+    done = host.change(host.directory("srv/members/htdocs", 0o750, keep=True)).apply()
+    assert [change.action for change in done.differences] == ["add"] * 3
+    assert stat.S_IMODE((host.etc / "srv/members").stat().st_mode) == 0o755
+    assert stat.S_IMODE((host.etc / "srv/members/htdocs").stat().st_mode) == 0o750
+
+
+def test_directories_of_a_refused_change_go_away_again(host):
+    with pytest.raises(TransactionError):
+        host.change(host.directory("a/b"), host.file("no/such/directory", "x")).apply()
+    assert host.snapshot() == {}
+    host.change(host.directory("a/b"), host.file("a/b/x", "x")).apply()
+    assert (host.etc / "a/b/x").read_text() == "x"
+
+
+def test_what_a_killed_run_had_made_is_made_anew_by_the_run_that_undoes_it(host):
+    wanted = [host.directory("a"), host.directory("a/b"), host.file("a/b/x", "x")]
+    assert killed_at(host, wanted, "rename", 1) == 9
+    assert (host.etc / "a/b").is_dir()
+    host.change(*wanted).apply()
+    assert (host.etc / "a/b/x").read_text() == "x"
+
+
 def test_a_missing_account_is_named_before_anything_is_touched(host):
     item = Item(host.path("x"), "file", "a", "no-such-account", MY_GROUP, content="x")
     with pytest.raises(TransactionError, match=r"site a.*no-such-account.*make the account first"):
@@ -320,3 +344,18 @@ def test_a_damaged_manifest_is_reported_and_kept(host):
         host.change().apply()
     assert manifest.read_text() == "{"
     assert (host.etc / "pool/a.conf").exists()
+
+
+def nested(host):
+    return [host.directory(name) for name in ("a", "a/inside", "missing/data", "b", "b/inside")]
+
+
+def test_directories_that_were_undone_are_made_anew_in_the_same_run(host, monkeypatch):
+    (host.etc / "missing").mkdir()
+    with monkeypatch.context() as killed:
+        killed.setattr(Transaction, "_validate", lambda *_: 1 / 0)
+        killed.setattr(Transaction, "_take_back", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            host.change(*nested(host)).apply()
+    assert host.change(*nested(host)).apply().recovered
+    assert (host.etc / "b/inside").is_dir()

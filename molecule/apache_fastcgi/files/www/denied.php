@@ -1,0 +1,1 @@
+<?php echo "denied to ", posix_getpwuid(posix_geteuid())["name"];

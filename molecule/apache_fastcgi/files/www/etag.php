@@ -1,0 +1,3 @@
+<?php
+header('ETag: "one"');
+echo "the whole body";

@@ -1,0 +1,1 @@
+<?php echo "index of ", posix_getpwuid(posix_geteuid())["name"];

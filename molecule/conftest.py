@@ -1,0 +1,51 @@
+"""What the tests of all scenarios share: requests to the host under test, made by curl on that host."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP response. Names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def json(self) -> Any:
+        """The body, of a script that says what it sees."""
+        return json.loads(self.body)
+
+
+def parsed(response: bytes) -> Answer:
+    """The last response in what curl shows; a "100 Continue" may come before it."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    while head.split(b" ")[1].startswith(b"1"):
+        head, _, body = body.partition(b"\r\n\r\n")
+    lines = head.decode(errors="replace").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+    return Answer(
+        int(lines[0].split(" ")[1]),
+        {name.lower(): value for name, value in headers.items()},
+        body.decode(errors="replace"),
+    )
+
+
+@pytest.fixture(scope="module")
+def get(host):
+    """Ask the host under test for a URL, whatever the name in it; further arguments are curl's."""
+
+    def get(url: str, *options: str) -> Answer:
+        curl = ["curl", "-sS", "-i", "--path-as-is", "--max-time", "30", "--connect-to", "::127.0.0.1:"]
+        arguments = [*curl, *options, url]
+        done = host.run(" ".join(["%s"] * len(arguments)), *arguments)
+        assert done.rc == 0, f"{url}: {done.stderr}"
+        return parsed(done.stdout_bytes)
+
+    return get
