@@ -128,7 +128,8 @@ def test_command_runs_once_for_each_value(patterns, expected):
 
 
 def test_command_with_a_field_does_not_run_without_sites():
-    assert config_set.commands([["a"], ["b", "{name}"]], []) == [["a"]]
+    commands = [["a"], ["b", "{name}"], ["c", "{scratch}"]]
+    assert config_set.commands(commands, []) == [["a"], ["c", "{scratch}"]]
 
 
 # ---------------------------------------------------------------- rendering

@@ -738,13 +738,13 @@ def test_input_is_not_changed():
     assert (given, defaults) == before
 
 
-def test_results_share_nothing_with_each_other_or_the_defaults():
-    defaults = {"limits": {"memory_max": "1G"}, "extra_directives": ["A b"]}
+@pytest.mark.parametrize("defaults", [None, {"limits": {"memory_max": "1G"}, "extra_directives": ["A b"]}])
+def test_results_share_nothing_with_each_other_or_the_defaults(defaults):
     first, second = resolved(site(), site("beta"), defaults=defaults)
     before = copy.deepcopy(second)
     for value in first.values():
         if isinstance(value, dict):
-            value.clear()
+            value["x"] = "y"
         elif isinstance(value, list):
             value.append("x")
     assert second == before

@@ -2,7 +2,7 @@
 
 import pytest
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import timeouts
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 SECONDS = st.integers(1, 604800)
@@ -126,6 +126,12 @@ def test_values_that_are_given_are_kept(clocks):
     chain = timeouts.derive(clocks).as_dict()
     assert chain.items() >= clocks.items()
     assert set(chain) == {*timeouts.SETTABLE, "heartbeat"}
+
+
+@given(st.one_of(SOME_CLOCKS, SHORT_CLOCKS))
+@example({"request_terminate_timeout": 1})
+def test_no_clock_is_derived_as_zero_which_would_switch_it_off(clocks):
+    assert all(seconds > 0 for seconds in timeouts.derive(clocks).as_dict().values())
 
 
 @given(st.integers(1, 86400))

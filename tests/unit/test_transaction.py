@@ -239,7 +239,7 @@ def test_daemons_that_do_not_come_up_bring_the_files_back(host, monkeypatch):
     before = host.snapshot()
     calls = []
 
-    def carry_out(was, now, touched, reload=()):
+    def carry_out(was, now, touched, reload=(), wait=True):
         calls.append((was, now))
         if len(calls) == 1:
             raise services.ServiceError(f"apache2: {host.path('pool/a.conf')}: no")
