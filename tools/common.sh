@@ -1,7 +1,6 @@
 # What the tools share. Everything made in Docker carries the label, so that `make clean` finds it.
 # shellcheck shell=bash disable=SC2034
 label=project=webhosting.fastcgi
-apt_volume=webhosting-fastcgi-apt
 
 # The place where systemd in a container finds cgroup v2, whatever the mode of the machine.
 cgroup2() {

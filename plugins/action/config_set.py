@@ -81,15 +81,18 @@ class Renderer:
     ) -> dict[str, Any]:
         own = site or {}
         kind = "directory" if entry.get("directory") else "link" if "link" in entry else "file"
+        default_mode = "0755" if kind == "directory" else "0644"
         item = {
             "path": path,
             "kind": kind,
             "site": own.get("name", ""),
             "owner": filled(entry.get("owner", "root"), own),
             "group": filled(entry.get("group", "root"), own),
-            "mode": int(str(entry.get("mode") or ("0755" if kind == "directory" else "0644")), 8),
+            "mode": octal(default_mode if entry.get("mode") is None else entry["mode"], path),
             "keep": bool(entry.get("keep", False)),
         }
+        if kind == "file" and "template" not in entry:
+            raise AnsibleActionFail(f"{path} needs one of template, link and directory")
         if kind == "link":
             item["target"] = os.path.relpath(filled(entry["link"], own), os.path.dirname(path))
         elif kind == "file" and not prune:
@@ -129,13 +132,29 @@ def commands(patterns: list[list[str]], sites: list[dict[str, Any]]) -> list[lis
 
 
 def filled(pattern: str, site: Mapping[str, Any]) -> str:
-    return FIELD.sub(lambda match: str(value_of(match[1], site)), pattern)
+    return FIELD.sub(lambda match: one_value_of(match[1], site), pattern)
+
+
+def one_value_of(field: str, site: Mapping[str, Any]) -> str:
+    value = value_of(field, site)
+    if value is None or isinstance(value, (list, tuple, Mapping)):
+        raise AnsibleActionFail(
+            f"{{{field}}} of site {site.get('name')} is {value!r}, which cannot be part of a path or command"
+        )
+    return str(value)
 
 
 def value_of(field: str, site: Mapping[str, Any]) -> Any:
     if field not in site:
         raise AnsibleActionFail(f"{{{field}}} is not a field of a resolved site")
     return site[field]
+
+
+def octal(mode: Any, path: str) -> int:
+    """A number would be one that YAML has made of the digits, in either base."""
+    if not isinstance(mode, str) or not re.fullmatch(r"[0-7]{3,4}", mode):
+        raise AnsibleActionFail(f"the mode of {path} is {mode!r}; give octal digits in quotes, like '0644'")
+    return int(mode, 8)
 
 
 def packed(items: list[dict[str, Any]]) -> str:

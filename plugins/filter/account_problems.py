@@ -8,7 +8,7 @@ short_description: Tell which sites have an account on the host that they must n
 description:
   - Compares resolved sites with the host's accounts and returns one message per fault.
   - An account must exist, must not be the system's, and must not be in Apache's group, because whoever is in
-    that group can connect to the socket of every site.
+    that group can connect to the socket of every site. Two names of one uid are one account.
 positional: _input, passwd, group
 options:
   _input:
@@ -60,6 +60,7 @@ def account_problems(
     group: Mapping[str, Sequence[str]],
 ) -> list[str]:
     problems = []
+    users: dict[str, str] = {}
     apache_group = sites[0]["apache_group"] if sites else ""
     apache = group.get(apache_group, ["", "", ""])
     members = apache[2].split(",") if len(apache) > 2 else []
@@ -77,6 +78,11 @@ def account_problems(
             problems.append(
                 f"{label}: the account {user} is in the group {apache_group}, which may connect to every "
                 f"site's socket (SEC-03); take it out of that group"
+            )
+        if user in passwd and users.setdefault(passwd[user][1], user) != user:
+            problems.append(
+                f"{label}: the account {user} has the uid of {users[passwd[user][1]]}, so their sites would "
+                f"not be apart; give it a uid of its own"
             )
         if site["group"] not in group:
             problems.append(f"{label}: there is no group {site['group']} on this host")

@@ -47,6 +47,7 @@ def carry_out(
     touched: Collection[str],
     reload: Sequence[str] = (),
     run: Callable[[Sequence[str]], str] = run,
+    wait: bool = True,
 ) -> None:
     """Bring the daemons to the state of the files.
 
@@ -54,6 +55,7 @@ def carry_out(
     :param after: the same after the change.
     :param touched: the paths that were written or removed.
     :param reload: daemons that all sites share; reloaded gracefully, started where they are down.
+    :param wait: until units have started and stopped; not so while the service manager itself waits for us.
     :raises ServiceError: a daemon refused; those already brought up stay so.
     """
     if not touched or not managed():
@@ -69,7 +71,8 @@ def carry_out(
 
     def systemctl(*arguments: str, on: Sequence[str]) -> None:
         if on:
-            run(["systemctl", *arguments, *(os.path.basename(path) for path in on)])
+            patience = [] if wait else ["--no-block"]
+            run(["systemctl", *arguments, *patience, *(os.path.basename(path) for path in on)])
 
     systemctl("stop", on=gone)
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):

@@ -50,10 +50,26 @@ RESERVED_ACCOUNTS = {
         ),
         "belongs to the system",
     ),
+    **dict.fromkeys(
+        ("false", "no", "none", "null", "off", "on", "true", "yes"),
+        "is a truth value to FPM, which would read it as 1 or as nothing",
+    ),
 }
 
-FORBIDDEN_ROOTS = ("/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")
-"""Where no site may have its files: the system's own, or hidden from a sandboxed master."""
+FORBIDDEN_ROOTS = (
+    *("/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp"),
+    *(STATE_ROOT, LOG_ROOT),
+)
+"""Where no site may name directories: the system's, or hidden from a sandboxed master, or made per site."""
+
+FOREIGN_RUN = {
+    "/run/php": "which Apache's account can write to (SEC-11)",
+    "/run/lock": "which everybody can write to",
+    "/run/user": "which belongs to people who are logged in",
+    "/run/systemd": "which belongs to systemd",
+    "/run/dbus": "which belongs to D-Bus",
+}
+"""Below /run, but no place for a site's socket."""
 
 PHP_SETTINGS_OF_THE_MODEL = {
     "max_execution_time": "set timeout.max_execution_time",
@@ -85,7 +101,21 @@ Check = Callable[[Any], Any]
 
 def shown(value: object) -> str:
     """A value as it may stand in a message: quoted, short, control characters made visible."""
-    text = repr(value) if not isinstance(value, str) else '"' + value.encode("unicode_escape").decode() + '"'
+    if isinstance(value, str):
+        return '"' + shortened(value.encode("unicode_escape").decode()) + '"'
+    try:
+        return shortened(repr(value))
+    except (ValueError, RecursionError):
+        # Python does not print a number of thousands of digits, nor what is nested as deeply
+        return f"a huge {type(value).__name__}"
+
+
+def shown_key(key: object) -> str:
+    """A key as it may stand in the path of a field: like `shown`, a string without its quotes."""
+    return shown(key)[1:-1] if isinstance(key, str) else shown(key)
+
+
+def shortened(text: str) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
@@ -157,14 +187,21 @@ def account(value: Any) -> str:
     return text
 
 
+def site_name(value: Any) -> str:
+    text = str(pattern(r"[a-z][a-z0-9-]*", "a site's name ([a-z][a-z0-9-]{0,30})", 31)(value))
+    if text == "global":
+        raise Refused(f"{shown(text)} is FPM's own section, so no pool can have the name (SEC-06)")
+    return text
+
+
 def hostname(value: Any) -> str:
     """A name that HTTP clients send, in lower case; the first label of an alias may be ``*``."""
-    text = printable(value).lower()
-    labels = text.split(".")
-    good = all(re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels)
+    text = printable(value)
+    # looked at before it is made lower case, which makes ASCII of some other letters
+    good = all(re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)", label) for label in text.split("."))
     if len(text) > 253 or not good:
         raise Refused(f"{shown(value)} is not a host name (letters, digits and '-' between dots)")
-    return text
+    return text.lower()
 
 
 def alias(value: Any) -> str:
@@ -204,8 +241,9 @@ def socket_path(value: Any) -> str:
         )
     if not re.fullmatch(r"/run/.+/.+", text):
         raise Refused(f"{shown(text)} is not in a directory below /run (SEC-10)")
-    if within(text, "/run/php"):
-        raise Refused(f"{shown(text)} lies in /run/php, which Apache's account can write to (SEC-11)")
+    for root, reason in FOREIGN_RUN.items():
+        if within(text, root):
+            raise Refused(f"{shown(text)} lies in {root}, {reason}")
     return text
 
 
@@ -222,13 +260,15 @@ def ini_value(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, int):
+        if abs(value) >= 2**63:
+            raise Refused(f"{shown(value)} is more than PHP's integers hold")
         return str(value)
     text = printable(value)
     if not re.fullmatch(r"[A-Za-z0-9 ._/:,;@%+=*?!()<>#~^|&-]*", text):
         raise Refused(
             f"{shown(value)} contains a character that ini files evaluate (one of \" ' $ \\ ` {{ }} [ ])"
         )
-    if re.fullmatch(r"(E_[A-Z_]+|[ |&~^()])+", text) and "E_" in text:
+    if re.search(r"\bE_[A-Z]", text) and re.fullmatch(r"[A-Z_ |&~^()-]+", text):
         raise Refused(f"{shown(value)} is a PHP constant, which FPM does not evaluate; give the number")
     return text
 
@@ -238,7 +278,7 @@ def directive(value: Any) -> str:
     text = printable(value).strip()
     if text.endswith("\\"):
         raise Refused(f"{shown(value)} ends in a backslash, which would join it to the next line")
-    if re.match(r"</?\s*virtualhost\b", text, re.IGNORECASE):
+    if re.search(r"</?\s*virtualhost\b", text, re.IGNORECASE):
         raise Refused(f"{shown(value)} would leave the site's own virtual host")
     return text
 
@@ -290,7 +330,7 @@ TABLES: dict[str, dict[str, Check]] = {
 """Fields that hold a dictionary with keys of their own."""
 
 FIELDS: dict[str, Check] = {
-    "name": pattern(r"[a-z][a-z0-9-]*", "a site's name ([a-z][a-z0-9-]{0,30})", 31),
+    "name": site_name,
     "state": one_of(STATES),
     "user": account,
     "group": account,
@@ -336,6 +376,8 @@ DEFAULTS: dict[str, Any] = {
 
 # ---------------------------------------------------------------- one site
 
+DEFAULTS_LABEL = "site defaults"
+
 
 def checked(given: Any, label: str, errors: list[str], barred: Iterable[str] = ()) -> dict[str, Any]:
     """The good values of one site (or of the defaults), with a message for each that is not."""
@@ -346,7 +388,7 @@ def checked(given: Any, label: str, errors: list[str], barred: Iterable[str] = (
     for field, value in given.items():
         if not isinstance(field, str) or (field not in FIELDS and field not in TABLES):
             known = ", ".join(sorted([*FIELDS, *TABLES]))
-            errors.append(f"{label}.{shown(field)[1:-1]}: there is no such field; the fields are: {known}")
+            errors.append(f"{label}.{shown_key(field)}: there is no such field; the fields are: {known}")
         elif field in barred:
             errors.append(f"{label}.{field}: cannot be the same for all sites; set it on each site")
         elif value is None:
@@ -372,7 +414,7 @@ def checked_table(field: str, value: Any, label: str, errors: list[str]) -> dict
         check = TABLES[field].get(key)
         if check is None:
             errors.append(
-                f"{label}.{shown(key)[1:-1]}: there is no such key; the keys are: {', '.join(TABLES[field])}"
+                f"{label}.{shown_key(key)}: there is no such key; the keys are: {', '.join(TABLES[field])}"
             )
             continue
         try:
@@ -383,12 +425,14 @@ def checked_table(field: str, value: Any, label: str, errors: list[str]) -> dict
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Later layers win; dictionaries are joined key by key."""
+    """Later layers win; dictionaries are joined key by key. The result shares nothing with the layers."""
     result: dict[str, Any] = {}
     for layer in layers:
         for field, value in layer.items():
-            both = isinstance(value, Mapping) and isinstance(result.get(field), Mapping)
-            result[field] = {**result[field], **value} if both else value
+            if isinstance(value, Mapping):
+                result[field] = {**(result.get(field) or {}), **value}
+            else:
+                result[field] = list(value) if isinstance(value, list) else value
     return result
 
 
@@ -397,11 +441,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
     name, user = site["name"], site.get("user", site["name"])
     document_root = site.get("document_root", f"{SITES_ROOT}/{name}")
     chain = timeouts.derive(site["timeout"])
-    errors.extend(f"{label}.timeout.{field}: {reason}" for field, reason in timeouts.problems(chain))
-    errors.extend(f"{label}.pm.{reason}" for reason in pm_problems(site["pm"]))
-    errors.extend(f"{label}.tls: {reason}" for reason in tls_problems(site["tls"]))
-    both = sorted(set(site["php_admin_value"]) & set(site["php_value"]))
-    errors.extend(f"{label}.php_value.{key}: php_admin_value sets it too, and wins; keep one" for key in both)
+    pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
     fpm_directory = site["php_version"] and f"{CONFIG_ROOT}/fpm/{site['php_version']}"
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
@@ -415,6 +455,17 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "log_errors": "on",
         "expose_php": "off",
     }
+    admin_value = {**of_the_model, **site["php_admin_value"]}
+    for field, reasons in (
+        ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.problems(chain)]),
+        ("pm", pm_problems(pm)),
+        ("tls", tls_problems(site["tls"])),
+        ("php_value", hidden_settings(site["php_value"], admin_value)),
+    ):
+        # what follows from a value that was refused would mislead
+        refused = tuple(f"{where}.{field}{end}" for where in (label, DEFAULTS_LABEL) for end in ".:")
+        if not any(error.startswith(refused) for error in errors):
+            errors.extend(f"{label}.{field}.{reason}" for reason in reasons)
     in_sites_root = within(document_root, SITES_ROOT)
     return {
         **site,
@@ -422,12 +473,13 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "group": site.get("group", user),
         "document_root": document_root,
         "timeout": chain.as_dict(),
-        "php_admin_value": {**of_the_model, **site["php_admin_value"]},
+        "pm": pm,
+        "php_admin_value": admin_value,
         "tls": {"redirect": True, **site["tls"]} if site["tls"] else None,
         # where the site's own directories are, and who makes them
         "hidden_roots": [SITES_ROOT, STATE_ROOT, LOG_ROOT],
         "site_root": document_root if in_sites_root else None,
-        "given_directories": [*([] if in_sites_root else [document_root]), *site["writable_paths"]],
+        "given_root": None if in_sites_root else document_root,
         "state_directory": state,
         "session_directory": f"{state}/sessions",
         "tmp_directory": f"{state}/tmp",
@@ -452,12 +504,22 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
     }
 
 
+def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:
+    """A dynamic pool with all that FPM demands of it; FPM itself has no default for the spares."""
+    if pm["mode"] != "dynamic":
+        return dict(pm)
+    low = pm.get("min_spare_servers", 1)
+    high = pm.get("max_spare_servers", max(low, min(3, pm["max_children"])))
+    start = pm.get("start_servers", low + max(0, high - low) // 2)
+    return {**pm, "min_spare_servers": low, "start_servers": start, "max_spare_servers": high}
+
+
 def pm_problems(pm: Mapping[str, Any]) -> Iterable[str]:
     """FPM's own rules for a dynamic pool; breaking them keeps the master from starting (CAP-06)."""
     if pm["mode"] != "dynamic":
         return
-    low, high, most = pm.get("min_spare_servers", 1), pm.get("max_spare_servers", 3), pm["max_children"]
-    start = pm.get("start_servers", low + (high - low) // 2)
+    low, start, high = pm["min_spare_servers"], pm["start_servers"], pm["max_spare_servers"]
+    most = pm["max_children"]
     if not low <= start <= high <= most:
         yield (
             f"mode: dynamic needs min_spare_servers <= start_servers <= max_spare_servers <= max_children, "
@@ -469,7 +531,13 @@ def tls_problems(tls: Mapping[str, Any] | None) -> Iterable[str]:
     if tls is not None:
         for key in ("certificate", "key"):
             if key not in tls:
-                yield f"{key} is missing; TLS needs the files of both certificate and key"
+                yield f"{key}: is missing; TLS needs the files of both certificate and key"
+
+
+def hidden_settings(php_value: Mapping[str, str], php_admin_value: Mapping[str, str]) -> Iterable[str]:
+    for key in php_value:
+        if key in php_admin_value:
+            yield f"{key}: php_admin_value sets it too, and wins (FPM-03); set it there alone"
 
 
 # ---------------------------------------------------------------- all sites
@@ -483,28 +551,28 @@ def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
     :raises InvalidSites: with every fault found, each naming the site and the field.
     """
     errors: list[str] = []
-    common = checked(defaults or {}, "site defaults", errors, barred=OF_ONE_SITE)
+    common = checked({} if defaults is None else defaults, DEFAULTS_LABEL, errors, barred=OF_ONE_SITE)
     if not isinstance(sites, (list, tuple)):
-        raise InvalidSites([f"sites: {shown(sites)} is not a list"])
+        raise InvalidSites([*errors, f"sites: {shown(sites)} is not a list"])
     result: list[tuple[str, dict[str, Any]]] = []
     labels: dict[str, str] = {}
     for index, given in enumerate(sites):
         name = given.get("name") if isinstance(given, Mapping) else None
-        label = f"sites[{index}]" + (f" ({shown(name)[1:-1]})" if isinstance(name, str) else "")
+        label = f"sites[{index}]" + (f" ({shown_key(name)})" if isinstance(name, str) else "")
         own = checked(given, label, errors)
-        if isinstance(given, Mapping) and name is None:
-            errors.append(f"{label}.name: is missing")
+        absent = own.get("state") == "absent"
+        if isinstance(given, Mapping):
+            needed = ("name",) if absent else ("name", "server_name")
+            errors.extend(f"{label}.{field}: is missing" for field in needed if given.get(field) is None)
         if "name" not in own:
             continue
         if own["name"] in labels:
             errors.append(f"{label}.name: {shown(name)} is the name of {labels[own['name']]} already")
             continue
         labels[own["name"]] = label
-        if own.get("state") == "absent":
+        if absent:
             continue
-        if given.get("server_name") is None:
-            errors.append(f"{label}.server_name: is missing")
-        if "user" not in given:
+        if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
         result.append((label, resolved(merged(DEFAULTS, common, own), label, errors)))
     errors.extend(collisions(result))
@@ -524,7 +592,7 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
     """What two sites cannot share."""
     host_owner: dict[str, str] = {}
     accounts: dict[tuple[str, str], tuple[str, bool]] = {}
-    roots: dict[str, tuple[str, str]] = {}
+    roots: dict[str, tuple[str, str, str]] = {}
     sockets: dict[str, str] = {}
     for label, site in sites:
         names = [("server_name", site["server_name"])] if "server_name" in site else []
@@ -541,26 +609,30 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
                 )
         if sockets.setdefault(site["socket"], label) != label:
             yield f'{label}.socket: "{site["socket"]}" is the socket of {sockets[site["socket"]]} already'
-        roots.setdefault(site["document_root"], (label, site["user"]))
+        for field, own in directories(site):
+            roots.setdefault(own, (label, field, site["user"]))
     for label, site in sites:
-        for field, paths in (
-            ("document_root", [site["document_root"]]),
-            ("writable_paths", site["writable_paths"]),
-        ):
-            for inner in paths:
-                yield from foreign_paths(label, field, inner, site["user"], roots)
+        for field, own in directories(site):
+            yield from foreign_paths(label, field, own, site["user"], roots)
+
+
+def directories(site: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The directories that belong to the site's account, each with the field that names it."""
+    yield "document_root", site["document_root"]
+    for writable in site["writable_paths"]:
+        yield "writable_paths", writable
 
 
 def foreign_paths(
-    label: str, field: str, inner: str, user: str, roots: Mapping[str, tuple[str, str]]
+    label: str, field: str, inner: str, user: str, roots: Mapping[str, tuple[str, str, str]]
 ) -> Iterable[str]:
-    """A tenant owns all below its document root, so nothing of another account may lie there."""
+    """A tenant owns all below its directories, so nothing of another account may lie there."""
     outer = inner
     while outer:
-        owner = roots.get(outer)
-        if owner and owner[0] != label and owner[1] != user:
+        owner, owners_field, owners_user = roots.get(outer, (label, field, user))
+        if owner != label and owners_user != user:
             yield (
-                f'{label}.{field}: "{inner}" lies in the document root of {owner[0]}, which belongs '
+                f'{label}.{field}: "{inner}" lies in the {owners_field} of {owner}, which belongs '
                 f"to another account"
             )
         outer = outer.rpartition("/")[0]

@@ -126,7 +126,7 @@ def problems(chain: Chain) -> list[tuple[str, str]]:
         found.append(
             (
                 "stop_timeout",
-                f"{chain.stop_timeout} s leaves systemd less than 3 s beyond process_control_timeout "
+                f"{chain.stop_timeout} s leaves systemd no more than 3 s beyond process_control_timeout "
                 f"({chain.process_control_timeout} s): it would kill a master that is still draining "
                 f"(TMO-22); use at least {chain.process_control_timeout + 4}",
             )

@@ -1,39 +1,20 @@
 # Copyright: the webhosting.fastcgi authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Many files, one change: compared, staged, validated by the real daemon, swapped in whole or not at all.
-
-On disk, below /var/lib/config_set/<set>:
-
-``manifest.json``
-    The files that the set owns, each with the name of its site. Only these are ever removed.
-``transaction/new``, ``transaction/old``
-    What is about to be put in place, and what was there before.
-``transaction/journal.json``
-    The steps, written before the first of them is taken. A run that finds one undoes it first: the
-    steps can be undone from any point, any number of times. Once the daemons run with the new files
-    the journal says "done", and the next run only clears it away.
-"""
+"""Many files, one change: compared, staged, validated by the real daemon, swapped in whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import grp
-import json
 import os
 import pwd
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
-from . import services
-from .safe_files import Directories, Found, UnsafePath, write_file
-
-STATE_ROOT = "/var/lib/config_set"
-LOCK_PATIENCE = 300
+from . import recovery, services
+from .journal import STATE_ROOT, Journal, Step, TransactionError
+from .safe_files import Found, UnsafePath, write_file
 
 IN_A_VIEW = """
 while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done
@@ -41,10 +22,6 @@ shift
 exec "$@"
 """
 """Run a command where the staged copies of directories stand in the place of the live ones."""
-
-
-class TransactionError(Exception):
-    """The change was refused; everything is as it was before. The message is for the operator."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +37,6 @@ class Item:
     content: str = ""
     target: str = ""
     keep: bool = False  # a directory that is made where it is missing, and left alone where it is there
-
-
-@dataclass
-class Step:
-    """One path that changes. Without `new` it is removed; without `old` nothing was there."""
-
-    path: str
-    kind: str
-    site: str
-    new: str | None = None
-    old: str | None = None
-    owner: tuple[int, int, int] = (0, 0, 0)  # uid, gid, mode as they should be
-    was: tuple[int, int, int] | None = None  # of a directory that was there
 
 
 @dataclass
@@ -126,17 +90,15 @@ class Transaction:
         self.reload = list(reload)
         self.prune = prune
         self.patience = patience
-        self.state_root = state_root
-        self.state = os.path.join(state_root, name)
-        self.work = os.path.join(self.state, "transaction")
-        self.files = Directories()
+        self.journal = Journal(name, state_root)
+        self.files = self.journal.files
         self.owned: dict[str, str] = {}
 
     # ------------------------------------------------------------ the whole of it
 
     def preview(self) -> Outcome:
         """What `apply` would do; nothing is written."""
-        self.owned = self._manifest()
+        self.owned = self.journal.manifest()
         with self.files:
             return self._outcome([difference for step, difference in self._compare(strict=False)])
 
@@ -145,17 +107,14 @@ class Transaction:
 
         :raises TransactionError: why it was refused, in the daemon's own words where it was a daemon.
         """
-        os.makedirs(self.state_root, mode=0o700, exist_ok=True)
-        os.makedirs(self.work, mode=0o700, exist_ok=True)
-        with self._lock(), self.files:
-            recovered = self._recover()
-            self.owned = self._manifest()
+        with self.journal.locked():
+            recovered = self.journal.recover()
+            self.owned = self.journal.manifest()
             compared = list(self._compare(strict=True))
             outcome = self._outcome([difference for step, difference in compared], recovered)
             steps = [step for step, difference in compared]
             if steps or self._ownership() != self.owned:
                 self._change(steps)
-                self._clear()
             self._start(outcome.sockets_started)
             return outcome
 
@@ -180,52 +139,46 @@ class Transaction:
 
     def _change(self, steps: list[Step]) -> None:
         before, after = self.owned, self._ownership()
-        journal = {"phase": "begun", "before": before, "after": after, "reload": self.reload}
         try:
+            recovery.install(self.reload)
             self._stage(steps)
-            self._write_journal({**journal, "steps": [asdict(step) for step in steps]})
+            self.journal.fault("staged")
+            self.journal.begin(steps, before, after, self.reload)
+            self.journal.fault("begun")
             self._directories(steps)
             self._validate(steps)
+            self.journal.fault("validated")
             for step in steps:
-                if step.kind != "directory":
-                    self._swap(step)
+                self._swap(step)
+                self.journal.fault("swapped one")
+            self.journal.fault("swapped all")
             services.carry_out(before, after, [step.path for step in steps], self.reload)
+            self.journal.fault("followed")
         except BaseException as error:
             self._take_back(error, before, after, steps)
             raise
-        self._write_journal({**journal, "phase": "done", "steps": []})
-        self._write_manifest(after)
+        self.journal.finish()
 
     def _take_back(
         self, error: BaseException, before: Mapping[str, str], after: Mapping[str, str], steps: Sequence[Step]
     ) -> None:
         """Undo a change that failed, and say why it failed in a way that a person can act on."""
         try:
-            self._undo(steps)
+            self.journal.undo(steps)
         except (OSError, UnsafePath) as obstacle:
             raise TransactionError(
                 f"{self.name}: {error}; and putting the files back failed: {obstacle}. The journal in "
-                f"{self.work} is kept, the next run tries again"
+                f"{self.journal.work} is kept, the next run tries again"
             ) from None
         if isinstance(error, services.ServiceError):
-            self._daemons_follow(after, before, [step.path for step in steps], self.reload)
-        self._clear()
+            self.journal.follow(after, before, [step.path for step in steps], self.reload)
+        self.journal.clear()
         if isinstance(error, services.ServiceError):
             raise TransactionError(
                 self._explained("the new configuration does not run", str(error), steps)
             ) from None
         if isinstance(error, (OSError, UnsafePath)):
             raise TransactionError(f"{self.name}: {error}; everything is as it was before") from None
-
-    def _daemons_follow(
-        self, was: Mapping[str, str], now: Mapping[str, str], touched: Sequence[str], reload: Sequence[str]
-    ) -> None:
-        try:
-            services.carry_out(was, now, touched, reload)
-        except services.ServiceError as error:
-            raise TransactionError(
-                f"{self.name}: the files are back as they were, but the daemons did not follow: {error}"
-            ) from None
 
     # ------------------------------------------------------------ compare
 
@@ -319,21 +272,20 @@ class Transaction:
     def _stage(self, steps: Sequence[Step]) -> None:
         items = {item.path: item for item in self.items}
         for part in ("new", "old"):
-            os.mkdir(os.path.join(self.work, part), 0o700)
+            os.mkdir(os.path.join(self.journal.work, part), 0o700)
         for number, step in enumerate(steps):
             if step.kind == "directory":
                 continue
             item = items.get(step.path)
             if item:
-                step.new = os.path.join(self.work, "new", str(number))
+                step.new = os.path.join(self.journal.work, "new", str(number))
                 if item.kind == "link":
                     os.symlink(item.target, step.new)
                 else:
                     write_file(step.new, item.content.encode(), *step.owner)
             if self.files.look(step.path):
-                step.old = os.path.join(self.work, "old", str(number))
+                step.old = os.path.join(self.journal.work, "old", str(number))
                 self.files.keep(step.path, step.old)
-        os.sync()
 
     def _directories(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -345,8 +297,8 @@ class Transaction:
     def _validate(self, steps: Sequence[Step]) -> None:
         if not self.validate or not steps:
             return
-        view = os.path.join(self.work, "view")
-        scratch = os.path.join(self.work, "scratch")
+        view = os.path.join(self.journal.work, "view")
+        scratch = os.path.join(self.journal.work, "scratch")
         os.mkdir(view, 0o755)
         os.mkdir(scratch, 0o700)
         mounts: list[str] = []
@@ -387,100 +339,13 @@ class Transaction:
         about = f" of site {', '.join(named)}" if named else ""
         return f"{self.name}: {what}{about}; everything is as it was before. It says:\n{words}"
 
-    # ------------------------------------------------------------ swap and undo
-
     def _swap(self, step: Step) -> None:
+        if step.kind == "directory":
+            return
         if step.new:
             self.files.place(step.new, step.path)
         else:
             self.files.remove(step.path)
-
-    def _undo(self, steps: Sequence[Step]) -> None:
-        """Put back what was there; harmless for steps that were never taken, or undone before."""
-        for step in reversed(steps):
-            if step.kind == "directory":
-                if step.was is None:
-                    self.files.remove_empty_directory(step.path)
-                else:
-                    self.files.set_directory(step.path, *step.was)
-            elif step.old:
-                if os.path.lexists(step.old):
-                    self.files.place(step.old, step.path)
-            elif step.new and not os.path.lexists(step.new):
-                self.files.remove(step.path)
-        self.files.forget()  # a descriptor of a directory that is gone would swallow what is made anew
-
-    def _recover(self) -> bool:
-        """Undo what a killed run left half done; True where there was something to undo."""
-        journal = self._read(os.path.join(self.work, "journal.json"))
-        if journal and journal["phase"] == "done":
-            self._write_manifest(journal["after"])
-        elif journal:
-            steps = [
-                Step(**{**step, "owner": tuple(step["owner"]), "was": step["was"] and tuple(step["was"])})
-                for step in journal["steps"]
-            ]
-            self._undo(steps)
-            self._daemons_follow(
-                journal["after"], journal["before"], [step.path for step in steps], journal["reload"]
-            )
-        self._clear()
-        return bool(journal and journal["phase"] != "done")
-
-    # ------------------------------------------------------------ state on disk
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Two runs at once wait for each other."""
-        path = os.path.join(self.state_root, "lock")
-        deadline = time.monotonic() + LOCK_PATIENCE
-        with open(path, "w", encoding="ascii") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise TransactionError(
-                            f"{self.name}: another run has held {path} for {LOCK_PATIENCE} s; "
-                            f"nothing was changed"
-                        ) from None
-                time.sleep(0.2)
-            yield
-
-    def _manifest(self) -> dict[str, str]:
-        return dict(self._read(os.path.join(self.state, "manifest.json")) or {})
-
-    def _write_manifest(self, owned: Mapping[str, str]) -> None:
-        self._write(os.path.join(self.state, "manifest.json"), owned)
-
-    def _write_journal(self, journal: Mapping[str, Any]) -> None:
-        self._write(os.path.join(self.work, "journal.json"), journal)
-
-    def _clear(self) -> None:
-        """Forget the change: the journal first, so that what is left after a kill means nothing."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.work, "journal.json"))
-        shutil.rmtree(self.work)
-        os.mkdir(self.work, 0o700)
-
-    def _read(self, path: str) -> Any:
-        try:
-            with open(path, encoding="utf-8") as source:
-                return json.load(source)
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise TransactionError(
-                f"{self.name}: {path} is damaged ({error}); look at it before you remove it"
-            ) from None
-
-    def _write(self, path: str, value: Any) -> None:
-        with open(path + ".new", "w", encoding="utf-8") as out:
-            json.dump(value, out, indent=1, sort_keys=True)
-            out.flush()
-            os.fsync(out.fileno())
-        os.rename(path + ".new", path)
 
 
 # ---------------------------------------------------------------- helpers

@@ -247,7 +247,7 @@ def test_daemons_that_do_not_come_up_bring_the_files_back(host, monkeypatch):
     before = host.snapshot()
     calls = []
 
-    def carry_out(was, now, touched, reload=()):
+    def carry_out(was, now, touched, reload=(), wait=True):
         calls.append((was, now))
         if len(calls) == 1:
             raise services.ServiceError(f"apache2: {host.path('pool/a.conf')}: no")
@@ -352,3 +352,18 @@ def test_a_damaged_manifest_is_reported_and_kept(host):
         host.change().apply()
     assert manifest.read_text() == "{"
     assert (host.etc / "pool/a.conf").exists()
+
+
+def nested(host):
+    return [host.directory(name) for name in ("a", "a/inside", "missing/data", "b", "b/inside")]
+
+
+def test_directories_that_were_undone_are_made_anew_in_the_same_run(host, monkeypatch):
+    (host.etc / "missing").mkdir()
+    with monkeypatch.context() as killed:
+        killed.setattr(Transaction, "_validate", lambda *_: 1 / 0)
+        killed.setattr(Transaction, "_take_back", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            host.change(*nested(host)).apply()
+    assert host.change(*nested(host)).apply().recovered
+    assert (host.etc / "b/inside").is_dir()

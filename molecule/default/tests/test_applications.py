@@ -316,7 +316,7 @@ def test_the_report_names_the_sites_user_and_settings(host, browse):
     report = json.loads(browse("report").get("/").body)
     assert (report["uid"], report["user"]) == (host.user("report").uid, "report")
     assert report["sapi"] == "fpm-fcgi"
-    assert report["ini"]["max_execution_time"] == "30"
+    assert report["ini"]["max_execution_time"] == "120"
     assert report["server"]["SCRIPT_FILENAME"] == "/var/www/sites/report/index.php"
 
 

@@ -1,0 +1,224 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a set of files owns, and what a change of it has begun: enough to undo the change after any kill.
+
+On disk, below /var/lib/config_set/<set>:
+
+``manifest.json``
+    The files that the set owns, each with the name of its site. Only these are ever removed.
+``transaction/new``, ``transaction/old``
+    What is about to be put in place, and what was there before.
+``transaction/journal.json``
+    The steps, written before the first of them is taken. Whoever finds one undoes it first, which is the
+    next run or the daemons' next start, whichever comes first: the steps can be undone from any point,
+    any number of times. Once the daemons run with the new files the journal says "done", and is only
+    cleared away.
+
+This file, with those that it imports, is also a program: `python3 -m config_set` undoes what it finds. The
+package `recovery` puts it on the host and before the daemons' start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from . import services
+from .safe_files import Directories, UnsafePath
+
+STATE_ROOT = "/var/lib/config_set"
+LOCK_PATIENCE = 300
+
+
+class TransactionError(Exception):
+    """The change was refused; everything is as it was before. The message is for the operator."""
+
+
+@dataclass
+class Step:
+    """One path that changes. Without `new` it is removed; without `old` nothing was there."""
+
+    path: str
+    kind: str  # file | link | directory
+    site: str
+    new: str | None = None
+    old: str | None = None
+    owner: tuple[int, int, int] = (0, 0, 0)  # uid, gid, mode as they should be
+    was: tuple[int, int, int] | None = None  # of a directory that was there
+
+
+class Journal:
+    """The state of one set on disk, and the one change of it that may be under way."""
+
+    def __init__(self, name: str, state_root: str = STATE_ROOT) -> None:
+        self.name = name
+        self.root = state_root
+        self.state = os.path.join(state_root, name)
+        self.work = os.path.join(self.state, "transaction")
+        self.file = os.path.join(self.work, "journal.json")
+        self.files = Directories()
+        self._change: dict[str, Any] = {}
+
+    @contextlib.contextmanager
+    def locked(self, patience: float = LOCK_PATIENCE) -> Iterator[None]:
+        """Two runs at once wait for each other, on this host and for all sets.
+
+        :raises TransactionError: another run has not ended within `patience` seconds.
+        """
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
+        os.makedirs(self.work, mode=0o700, exist_ok=True)
+        path = os.path.join(self.root, "lock")
+        deadline = time.monotonic() + patience
+        with open(path, "w", encoding="ascii") as lock, self.files:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TransactionError(
+                            f"{self.name}: another run has held {path} for {patience} s; nothing was changed"
+                        ) from None
+                time.sleep(0.2)
+            yield
+
+    # ------------------------------------------------------------ a change
+
+    def begin(
+        self,
+        steps: Sequence[Step],
+        before: Mapping[str, str],
+        after: Mapping[str, str],
+        reload: Sequence[str],
+    ) -> None:
+        """Say what is going to happen, before any of it does. `steps` name what is staged and kept."""
+        os.sync()
+        steps_on_disk = [asdict(step) for step in steps]
+        self._change = {"before": before, "after": after, "reload": list(reload), "steps": steps_on_disk}
+        self._write(self.file, {**self._change, "phase": "begun"})
+
+    def finish(self) -> None:
+        """The daemons run with the new files: from here on there is no way back."""
+        self._write(self.file, {**self._change, "phase": "done"})
+        self.fault("done")
+        self._write(os.path.join(self.state, "manifest.json"), self._change["after"])
+        self.fault("manifest")
+        self.clear()
+
+    def undo(self, steps: Sequence[Step]) -> None:
+        """Put back what was there; harmless for steps that were never taken, or undone before."""
+        for step in reversed(steps):
+            if step.kind == "directory":
+                if step.was is None:
+                    self.files.remove_empty_directory(step.path)
+                else:
+                    self.files.set_directory(step.path, *step.was)
+            elif step.old:
+                if os.path.lexists(step.old):
+                    self.files.place(step.old, step.path)
+            elif step.new and not os.path.lexists(step.new):
+                self.files.remove(step.path)
+        self.files.forget()  # a descriptor of a directory that is gone would swallow what is made anew
+
+    def clear(self) -> None:
+        """Forget the change: the journal first, so that what is left after a kill means nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file)
+        shutil.rmtree(self.work)
+        os.mkdir(self.work, 0o700)
+
+    def recover(self, starting: bool = False) -> bool:
+        """Undo what a killed run left half done.
+
+        :param starting: a daemon is about to start and waits for this; the others are asked to follow,
+            and not waited for.
+        :returns: whether there was something to undo.
+        :raises TransactionError: a daemon did not follow.
+        """
+        journal = self._read(self.file)
+        begun = bool(journal) and journal["phase"] != "done"
+        if begun:
+            steps = [step_from(recorded) for recorded in journal["steps"]]
+            self.undo(steps)
+            touched = [step.path for step in steps]
+            reload = [] if starting else journal["reload"]
+            self.follow(journal["after"], journal["before"], touched, reload, wait=not starting)
+        elif journal:
+            self._write(os.path.join(self.state, "manifest.json"), journal["after"])
+        self.clear()
+        return begun
+
+    def follow(
+        self,
+        was: Mapping[str, str],
+        now: Mapping[str, str],
+        touched: Sequence[str],
+        reload: Sequence[str],
+        wait: bool = True,
+    ) -> None:
+        """Bring the daemons back to files that were put back."""
+        try:
+            services.carry_out(was, now, touched, reload, wait=wait)
+        except services.ServiceError as error:
+            raise TransactionError(
+                f"{self.name}: the files are back as they were, but the daemons did not follow: {error}"
+            ) from None
+
+    def fault(self, point: str) -> None:
+        """For tests of recovery: die at this point, as by SIGKILL, if the environment names set and point."""
+        if os.environ.get("CONFIG_SET_DIE_AT") == f"{self.name}: {point}":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    # ------------------------------------------------------------ files of its own
+
+    def manifest(self) -> dict[str, str]:
+        return dict(self._read(os.path.join(self.state, "manifest.json")) or {})
+
+    def _read(self, path: str) -> Any:
+        try:
+            with open(path, encoding="utf-8") as source:
+                return json.load(source)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise TransactionError(
+                f"{self.name}: {path} is damaged ({error}); look at it before you remove it"
+            ) from None
+
+    def _write(self, path: str, value: Any) -> None:
+        with open(path + ".new", "w", encoding="utf-8") as out:
+            json.dump(value, out, indent=1, sort_keys=True)
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(path + ".new", path)
+
+
+def step_from(recorded: Mapping[str, Any]) -> Step:
+    was = recorded["was"]
+    return Step(**{**recorded, "owner": tuple(recorded["owner"]), "was": tuple(was) if was else None})
+
+
+def main() -> int:
+    """Undo every change that was killed half way, unless the run that makes it is still alive."""
+    status = 0
+    for name in sorted(os.listdir(STATE_ROOT)):
+        journal = Journal(name)
+        if not os.path.exists(journal.file):
+            continue
+        try:
+            with journal.locked(patience=0):
+                journal.recover(starting=True)
+            print(f"undid a change of the set {name} that was killed half way")
+        except (OSError, UnsafePath, TransactionError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            status = 1
+    return status
