@@ -333,7 +333,9 @@ class Transaction:
 
     def _explained(self, what: str, words: str, steps: Sequence[Step]) -> str:
         """An error with the daemon's own words, and the sites that they are about."""
-        named = sorted({step.site for step in steps if step.site and step.path in words})
+        # a daemon may name a link to what has changed, and the link itself has not
+        sites = {step.path: step.site for step in steps} | {item.path: item.site for item in self.items}
+        named = sorted({site for path, site in sites.items() if site and path in words})
         about = f" of site {', '.join(named)}" if named else ""
         return f"{self.name}: {what}{about}; everything is as it was before. It says:\n{words}"
 

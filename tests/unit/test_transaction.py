@@ -211,6 +211,14 @@ def test_a_daemon_that_refuses_leaves_everything_as_it_was(host):
 
 
 @needs_root
+def test_the_site_is_named_also_where_the_daemon_names_an_unchanged_link(host):
+    host.change(*three_sites(host)).apply()
+    refuse = ["sh", "-c", f"echo 'Syntax error on line 1 of {host.path('b.enabled')}: nonsense'; exit 1"]
+    with pytest.raises(TransactionError, match="of site b;"):
+        host.change(*three_sites(host, "2"), validate=[refuse]).apply()
+
+
+@needs_root
 def test_the_daemon_sees_the_staged_files_in_the_place_of_the_live_ones(host):
     host.change(*three_sites(host)).apply()
     (host.etc / "pool/foreign.conf").write_text("foreign\n")
