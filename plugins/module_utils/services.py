@@ -67,7 +67,7 @@ def carry_out(
     blocked = [path for path in stayed if path.endswith(".service") and path[:-8] + ".socket" in sockets]
     services = [path for path in stayed if path.endswith(".service") and path not in blocked]
     gone = sorted(set(was) - set(now), key=lambda path: (not path.endswith(".socket"), path))
-    new = [path for path in now if path not in was and path.endswith(".socket")]
+    new = [path for path in now if path not in was and path.endswith((".socket", ".timer"))]
 
     def systemctl(*arguments: str, on: Sequence[str]) -> None:
         if on:
