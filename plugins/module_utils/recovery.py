@@ -79,7 +79,8 @@ def install(daemons: Sequence[str]) -> None:
 
 def source_of(module: str) -> bytes:
     content = pkgutil.get_data(__name__.rpartition(".")[0], module)
-    assert content is not None
+    if content is None:
+        raise FileNotFoundError(f"{module} is not part of this collection")
     return content
 
 

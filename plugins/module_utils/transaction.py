@@ -329,7 +329,7 @@ class Transaction:
             ) from None
         if done.returncode != 0:
             words = done.stdout.decode(errors="replace").strip()
-            raise TransactionError(self._explained(f"{argv[0]} refuses the new configuration", words, steps))
+            raise TransactionError(self._explained("the new configuration is refused", words, steps))
 
     def _explained(self, what: str, words: str, steps: Sequence[Step]) -> str:
         """An error with the daemon's own words, and the sites that they are about."""

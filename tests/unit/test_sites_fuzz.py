@@ -389,13 +389,14 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     ]
     for key in ("memory_max", "cpu_quota"):
         assert values.get(key.title().replace("_", "").replace("Cpu", "CPU")) == site["limits"].get(key)
-    own = [site["session_directory"], site["tmp_directory"], site["log_directory"], *site["writable_paths"]]
-    root = [site["document_root"]]
+    own = [site["session_directory"], site["tmp_directory"], site["log_directory"]]
+    own += [f"-{path}" for path in site["writable_paths"]]
+    root = [f"-{site['document_root']}"]
     bound = [path for key, value in service if key == "BindPaths" for path in value.split()]
     read_only = [path for key, value in service if key == "BindReadOnlyPaths" for path in value.split()]
     assert (bound, read_only) == ((root + own, []) if site["site_root"] else (own, root))
-    # a colon parts source, destination and options; a minus in front would forgive what is missing
-    assert all(path.startswith("/") and ":" not in path for path in bound + read_only)
+    # a colon parts source, destination and options; a minus in front forgives what is missing
+    assert all(path.removeprefix("-").startswith("/") and ":" not in path for path in bound + read_only)
 
     sockets = dict(read_unit(rendered("fpm_pool/templates/site.socket.j2", site)))
     assert sockets["ListenStream"] == site["socket"]

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Ask a FastCGI server for one script, as Apache would, and print as JSON what came back.
 
 usage: fastcgi-request SOCKET SCRIPT
