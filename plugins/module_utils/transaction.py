@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import recovery, services
+from . import probe, recovery, services
 from .journal import STATE_ROOT, Journal, Step, TransactionError
 from .safe_files import Found, UnsafePath, write_file
 
@@ -152,8 +152,10 @@ class Transaction:
                 self._swap(step)
                 self.journal.fault("swapped one")
             self.journal.fault("swapped all")
-            services.carry_out(before, after, [step.path for step in steps], self.reload)
+            touched = [step.path for step in steps]
+            services.carry_out(before, after, touched, self.reload)
             self.journal.fault("followed")
+            probe.sites(after, touched)
         except BaseException as error:
             self._take_back(error, before, after, steps)
             raise
