@@ -43,6 +43,10 @@ class TransactionError(Exception):
     """The change was refused; everything is as it was before. The message is for the operator."""
 
 
+class Busy(TransactionError):
+    """Another run is at work, which is alive and has the lock."""
+
+
 @dataclass
 class Step:
     """One path that changes. Without `new` it is removed; without `old` nothing was there."""
@@ -72,7 +76,7 @@ class Journal:
     def locked(self, patience: float = LOCK_PATIENCE) -> Iterator[None]:
         """Two runs at once wait for each other, on this host and for all sets.
 
-        :raises TransactionError: another run has not ended within `patience` seconds.
+        :raises Busy: another run has not ended within `patience` seconds.
         """
         os.makedirs(self.root, mode=0o700, exist_ok=True)
         os.makedirs(self.work, mode=0o700, exist_ok=True)
@@ -85,7 +89,7 @@ class Journal:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise TransactionError(
+                        raise Busy(
                             f"{self.name}: another run has held {path} for {patience} s; nothing was changed"
                         ) from None
                 time.sleep(0.2)
@@ -218,6 +222,8 @@ def main() -> int:
             with journal.locked(patience=0):
                 journal.recover(starting=True)
             print(f"undid a change of the set {name} that was killed half way")
+        except Busy:
+            continue  # it starts daemons itself, and undoes its change itself if it must
         except (OSError, UnsafePath, TransactionError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             status = 1
