@@ -21,8 +21,8 @@ demo: venv host ## Serve several applications from one container, and show what 
 	@tools/demo
 
 .PHONY: test
-test: venv host ## Run every check: lint, unit, and each Molecule scenario (JOBS=2: two at a time)
-	@.venv/bin/python tools/test $(if $(JOBS),--jobs $(JOBS))
+test: venv host ## Run every check: lint, unit, and each Molecule scenario (two scenarios at a time; JOBS=1: one)
+	@.venv/bin/python tools/test --jobs $(or $(JOBS),2)
 
 .PHONY: lint
 lint: venv ## Check style, types and documentation
