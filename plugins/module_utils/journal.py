@@ -211,13 +211,17 @@ def step_from(recorded: Mapping[str, Any]) -> Step:
     return Step(**{**recorded, "owner": tuple(recorded["owner"]), "was": tuple(was) if was else None})
 
 
+def unfinished(state_root: str) -> list[Journal]:
+    """The journals of changes that somebody has begun, whichever set they are of."""
+    journals = [Journal(name, state_root) for name in sorted(os.listdir(state_root))]
+    return [journal for journal in journals if os.path.exists(journal.file)]
+
+
 def main() -> int:
     """Undo every change that was killed half way, unless the run that makes it is still alive."""
     status = 0
-    for name in sorted(os.listdir(STATE_ROOT)):
-        journal = Journal(name)
-        if not os.path.exists(journal.file):
-            continue
+    for journal in unfinished(STATE_ROOT):
+        name = journal.name
         try:
             with journal.locked(patience=0):
                 journal.recover(starting=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import probe, recovery, services
-from .journal import STATE_ROOT, Journal, Step, TransactionError
+from .journal import STATE_ROOT, Journal, Step, TransactionError, unfinished
 from .safe_files import Found, UnsafePath, write_file
 
 IN_A_VIEW = """
@@ -108,10 +108,12 @@ class Transaction:
         :raises TransactionError: why it was refused, in the daemon's own words where it was a daemon.
         """
         with self.journal.locked():
-            recovered = self.journal.recover()
+            # of any set, since a daemon that is to judge this change reads the files of others too
+            recovered = [journal.name for journal in unfinished(self.journal.root) if journal.recover()]
+            self.journal.clear()
             self.owned = self.journal.manifest()
             compared = list(self._compare(strict=True))
-            outcome = self._outcome([difference for step, difference in compared], recovered)
+            outcome = self._outcome([difference for step, difference in compared], bool(recovered))
             steps = [step for step, difference in compared]
             if steps or self._ownership() != self.owned:
                 self._change(steps)
