@@ -63,11 +63,8 @@ def derived(result: dict[str, Any]) -> dict[str, Any]:
         below, most = counts[-2:]
         spent = seconds[most]["unchanged"] - seconds[below]["unchanged"]
         result["unchanged_ms_per_site"] = spent / (most - below) * 1000
-        if "loop_ms_per_site" in result:
+        if "loop_ms_per_site" in result and result["unchanged_ms_per_site"] > 0:
             result["loop_ratio"] = result["loop_ms_per_site"] / result["unchanged_ms_per_site"]
-    for numbers in result.get("requests", {}).values():
-        nginx = result["requests"]["nginx_fpm"]["requests_per_second"]
-        numbers["ratio_to_nginx_fpm"] = numbers["requests_per_second"] / nginx
     return result
 
 

@@ -66,9 +66,9 @@ def bars(result: dict[str, Any]) -> list[Bar]:
                 f"first request to one of {most} idle sites", result["memory"]["first_request_ms"], 150, "ms"
             ),
         ]
-    if "requests" in result:
-        ratio = result["requests"]["proxy_fcgi"]["ratio_to_nginx_fpm"]
-        found.append(Bar("throughput of proxy_fcgi / nginx + FPM, same pool", ratio, 0.9, "x", True))
+    for page, engines in result.get("requests", {}).items():
+        ratio = engines["proxy_fcgi"]["ratio_to_nginx_fpm"]
+        found.append(Bar(f"throughput of proxy_fcgi / nginx + FPM, {page} page", ratio, 0.9, "x", True))
     return found
 
 
@@ -86,7 +86,7 @@ def table(rows: list[list[str]]) -> str:
 
 def text(result: dict[str, Any]) -> str:
     """All of it."""
-    parts = [converge_table(result)]
+    parts = [converge_table(result)] if result["converge"] else []
     if "loop_ratio" in result:
         parts.append(
             f"A plain role that loops over the sites takes {result['loop_ms_per_site']:.0f} ms per site to "
@@ -116,17 +116,21 @@ def converge_table(result: dict[str, Any]) -> str:
 
 def requests_table(result: dict[str, Any]) -> str:
     """Each engine beside nginx + FPM."""
-    rows = [["engine", "requests/s", "ratio", "p50", "p99"]]
-    for engine, numbers in result["requests"].items():
-        rows.append(
-            [
-                engine,
-                f"{numbers['requests_per_second']:.0f}",
-                f"{numbers['ratio_to_nginx_fpm']:.2f}",
-                f"{numbers['p50_ms']:.1f} ms",
-                f"{numbers['p99_ms']:.1f} ms",
-            ]
-        )
+    rows = [["page", "engine", "requests/s", "ratio", "p50", "p99", "CPU of server", "of PHP"]]
+    for page, engines in result["requests"].items():
+        for engine, numbers in engines.items():
+            rows.append(
+                [
+                    page,
+                    engine,
+                    f"{numbers['requests_per_second']:.0f}",
+                    f"{numbers['ratio_to_nginx_fpm']:.2f}",
+                    f"{numbers['p50_ms']:.1f} ms",
+                    f"{numbers['p99_ms']:.1f} ms",
+                    f"{numbers['server_cpu_us']:.0f} us",
+                    f"{numbers['php_cpu_us']:.0f} us",
+                ]
+            )
     return "Requests, 16 at a time, and the ratio to nginx + FPM:\n" + table(rows)
 
 
