@@ -36,6 +36,10 @@ unit: venv ## Run the unit tests
 molecule: venv host ## Test one role on a host of its own: make molecule ROLE=fcgid
 	@.venv/bin/molecule test --scenario-name $(or $(ROLE),$(error say which: make molecule ROLE=<name>))
 
+.PHONY: bench
+bench: venv host ## Measure converging, requests and memory, with ratios (SITES=100 for a quick look)
+	@.venv/bin/python -m bench $(if $(SITES),--sites $(SITES))
+
 .PHONY: format
 format: venv ## Let ruff put the Python code in order
 	@.venv/bin/ruff check --quiet --fix-only . $$(grep -l '^#!.*python' tools/*)
