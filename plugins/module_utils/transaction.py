@@ -9,6 +9,7 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -378,21 +379,26 @@ class Transaction:
 
     def _run_in_view(self, mounts: Sequence[str], argv: Sequence[str], steps: Sequence[Step]) -> None:
         unshare = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", IN_A_VIEW, "sh"]
-        try:
-            done = subprocess.run(
-                [*unshare, *mounts, "--", *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=self.patience,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise TransactionError(
-                f"{self.name}: {' '.join(argv)} did not answer within {self.patience} s; nothing was changed"
-            ) from None
-        if done.returncode != 0:
-            words = done.stdout.decode(errors="replace").strip()
+        with subprocess.Popen(
+            [*unshare, *mounts, "--", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as command:
+            try:
+                output, _ = command.communicate(timeout=self.patience)
+            except BaseException as error:
+                # all that it started too: apache2ctl is a script, and its daemon would hold the output open
+                os.killpg(command.pid, signal.SIGKILL)
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise TransactionError(
+                    f"{self.name}: {' '.join(argv)} did not answer within {self.patience} s; nothing was "
+                    f"changed"
+                ) from None
+        if command.returncode != 0:
+            words = output.decode(errors="replace").strip()
             raise TransactionError(self._explained("the new configuration is refused", words, steps))
 
     def _explained(self, what: str, words: str, steps: Sequence[Step]) -> str:

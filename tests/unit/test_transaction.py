@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 import stat
+import time
 
 import pytest
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import services
@@ -236,10 +237,19 @@ def test_the_daemon_sees_the_staged_files_in_the_place_of_the_live_ones(host):
 
 
 @needs_root
-def test_a_daemon_that_hangs_is_given_up(host):
+@pytest.mark.parametrize("command", ["exec sleep 60", "sleep 60; true"], ids=["itself", "its child"])
+def test_a_daemon_that_hangs_is_given_up(host, command):
+    """Also where a script runs it, as apache2ctl does; nothing of it goes on running."""
+    group = host.root / "group"
+    words = ["sh", "-c", f"echo $$ > {group}; {command}"]
     with pytest.raises(TransactionError, match="did not answer within 1 s; nothing was changed"):
-        host.change(*three_sites(host), validate=[["sleep", "60"]], patience=1).apply()
+        host.change(*three_sites(host), validate=[words], patience=1).apply()
     assert host.snapshot() == {}
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # until whoever inherits a killed process has looked at it
+            os.killpg(int(group.read_text()), 0)
+            time.sleep(0.1)
+    host.change(*three_sites(host)).apply()
 
 
 def test_daemons_that_do_not_come_up_bring_the_files_back(host, monkeypatch):
