@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """A steady load on many sites, until standard input ends; then what became of every request, as JSON.
 
 The one argument is JSON: `sites` to ask in turn, `hot` ones that every second client asks instead, and the

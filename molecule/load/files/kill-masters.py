@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Kill the masters of sites, each while it has a request; say when each died, as JSON.
 
 From `from` until `until`, when its last worker was gone too, a request may have been one that the killed

@@ -91,7 +91,7 @@ class Load:
         argument = json.dumps({"sites": plan.asked, "hot": plan.killed, "clients": CLIENTS})
         container = host.backend.host
         self.process = subprocess.Popen(
-            ["docker", "exec", "-i", container, "/opt/load/clients.py", argument],
+            ["docker", "exec", "-i", container, "python3", "/opt/load/clients.py", argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -122,7 +122,7 @@ class Faults(threading.Thread):
 
     def once(self):
         killed = self.host.check_output(
-            f"/opt/load/kill-masters.py {shlex.join(self.plan.killed)}; "
+            f"python3 /opt/load/kill-masters.py {shlex.join(self.plan.killed)}; "
             f"systemctl try-reload-or-restart {units(self.plan.reloaded)}; "
             f"systemctl try-restart {units(self.plan.restarted)}; "
             "systemctl reload apache2"
