@@ -45,6 +45,10 @@ class TransactionError(Exception):
     """The change was refused; everything is as it was before. The message is for the operator."""
 
 
+class Busy(TransactionError):
+    """Another run is alive and at work."""
+
+
 @dataclass
 class Step:
     """One path that changes. Without `new` it is removed; without `old` nothing was there."""
@@ -77,7 +81,7 @@ class Journal:
     def locked(self, patience: float = LOCK_PATIENCE) -> Iterator[None]:
         """Two runs at once wait for each other, on this host and for all sets.
 
-        :raises TransactionError: another run has not ended within `patience` seconds.
+        :raises Busy: another run has not ended within `patience` seconds.
         """
         os.makedirs(self.root, mode=0o700, exist_ok=True)
         os.makedirs(self.work, mode=0o700, exist_ok=True)
@@ -90,7 +94,7 @@ class Journal:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise TransactionError(
+                        raise Busy(
                             f"{self.name}: another run has held {path} for {patience} s; nothing was changed"
                         ) from None
                 time.sleep(0.2)
@@ -253,13 +257,15 @@ def main() -> int:
     """Undo every change that was killed half way, unless the run that makes it is still alive."""
     status = 0
     for name in sorted(os.listdir(STATE_ROOT)):
-        journal = Journal(name)
+        journal = Journal(name, STATE_ROOT)
         if not os.path.exists(journal.file):
             continue
         try:
             with journal.locked(patience=0):
                 journal.recover(starting=True)
             print(f"undid a change of the set {name} that was killed half way")
+        except Busy:
+            continue  # no half of a change: its run goes on, and sees to the daemons itself
         except (OSError, UnsafePath, TransactionError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             status = 1
