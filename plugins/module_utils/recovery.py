@@ -34,6 +34,8 @@ ConditionPathExistsGlob={journal.STATE_ROOT}/*/transaction/journal.json
 DefaultDependencies=no
 RequiresMountsFor={journal.STATE_ROOT} {PROGRAM}
 After=local-fs.target
+# during a change every start of a site asks; a limit would leave out the one after a kill
+StartLimitIntervalSec=0
 Before=sockets.target shutdown.target
 Conflicts=shutdown.target
 

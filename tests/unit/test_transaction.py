@@ -7,7 +7,7 @@ import stat
 import time
 
 import pytest
-from ansible_collections.webhosting.fastcgi.plugins.module_utils import services
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import journal, services
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction import (
     Item,
     Transaction,
@@ -342,6 +342,19 @@ def test_undoing_a_killed_run_leaves_alone_what_it_had_not_reached(host):
         host.change(*wanted).apply()
     assert (host.etc / "pool/b.conf").read_text() == "by somebody else\n"
     assert (host.etc / "new").read_text() == "by somebody else\n"
+
+
+def test_recovery_leaves_a_run_alone_that_is_still_alive(host, monkeypatch, capsys):
+    """A site may start at any moment of a change, and asks for recovery then."""
+    monkeypatch.setattr(journal, "STATE_ROOT", str(host.root / "state"))
+    assert killed_at(host, three_sites(host), "rename", 4) == 9
+    change = host.root / "state/set/transaction/journal.json"
+    with journal.Journal("other", journal.STATE_ROOT).locked():
+        assert journal.main() == 0
+        assert change.exists()
+    assert journal.main() == 0
+    assert not change.exists()
+    assert capsys.readouterr() == ("undid a change of the set set that was killed half way\n", "")
 
 
 def calls_of(host, items, name):
