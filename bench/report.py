@@ -72,6 +72,28 @@ def bars(result: dict[str, Any]) -> list[Bar]:
     return found
 
 
+MOST_SPREAD = 1.25
+"""The longest of several equal runs over the shortest: beyond it something else had the processor."""
+
+
+def disturbances(result: dict[str, Any]) -> list[str]:
+    """Why the numbers of this run decide nothing; empty where they do."""
+    found = []
+    unchanged = {count: seconds.get("unchanged_runs", []) for count, seconds in result["converge"].items()}
+    for count, runs in unchanged.items():
+        if runs and max(runs) > MOST_SPREAD * min(runs):
+            found.append(f"equal runs with {count} sites took {min(runs):.1f} to {max(runs):.1f} s")
+    medians = [
+        (count, seconds["unchanged"])
+        for count, seconds in result["converge"].items()
+        if "unchanged" in seconds
+    ]
+    for (few, shorter), (many, longer) in zip(medians, medians[1:]):
+        if longer * MOST_SPREAD < shorter:
+            found.append(f"{many} sites took {longer:.1f} s, and {few} took {shorter:.1f} s")
+    return found
+
+
 def table(rows: list[list[str]]) -> str:
     """Rows under the first of them; the first column to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -98,6 +120,8 @@ def text(result: dict[str, Any]) -> str:
     if "requests" in result:
         parts.append(requests_table(result))
     parts.append(bars_table(result))
+    if disturbances(result):
+        parts.append("DISTURBED, so no bar is decided: " + "; ".join(disturbances(result)))
     return "\n\n".join(parts)
 
 

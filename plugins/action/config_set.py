@@ -28,8 +28,8 @@ class ActionModule(ActionBase):
     def finalize_task_arg(cls, name: str, value: Any, templar: Any, context: Any) -> Any:
         """Take resolved sites as they are.
 
-        Ansible looks for a template in each of the fifty values of each site otherwise, which costs more
-        than all the rest of an unchanged run. The filter's result holds none. Ansible before 2.19 never
+        Ansible looks for a template in each value of each site otherwise, which was half of the controller's
+        time in an unchanged run with 1,000 sites. The filter's result holds none. Ansible before 2.19 never
         asks.
         """
         if name == "sites" and isinstance(value, str):
