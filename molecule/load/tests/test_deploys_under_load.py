@@ -18,7 +18,7 @@ ACCOUNTS = yaml.safe_load((SCENARIO / "vars" / "accounts.yml").read_text())["acc
 TAGS = "fpm_pool_configure,apache_fastcgi_configure,apache_vhost_configure"
 PRESENT, COMING_AND_GOING = 50, 10
 ROUNDS = range(1, 6)
-CLIENTS = 6
+CLIENTS = 4
 CHANGES = (
     {"pm": {"max_children": 7}},
     {"pm": {"mode": "dynamic", "max_children": 4}},
