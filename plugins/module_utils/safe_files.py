@@ -87,7 +87,8 @@ class Directories:
 
     def make_directory(self, path: str, uid: int, gid: int, mode: int) -> None:
         parent, name = self.parent(path)
-        os.mkdir(name, 0o700, dir_fd=parent)
+        with contextlib.suppress(FileExistsError):  # somebody else was faster
+            os.mkdir(name, 0o700, dir_fd=parent)
         self.set_directory(path, uid, gid, mode)
 
     def set_directory(self, path: str, uid: int, gid: int, mode: int) -> None:

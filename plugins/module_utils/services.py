@@ -5,11 +5,15 @@
 A file directly in /etc/systemd/system is a unit. A site's PHP stands behind a socket that systemd holds,
 so its service may stop at any time: connections wait in the socket and the next one starts the service
 with the new configuration.
+
+A file in /etc/systemd/system/<daemon>.service.d belongs to a daemon of somebody else that serves the set. One
+that does so no longer goes on without the set's files.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from typing import Callable
@@ -66,6 +70,7 @@ def carry_out(
     sockets = [path for path in stayed if path.endswith(".socket") and path in touched]
     blocked = [path for path in stayed if path.endswith(".service") and path[:-8] + ".socket" in sockets]
     services = [path for path in stayed if path.endswith(".service") and path not in blocked]
+    left = sorted(lent(before) - lent(after))
     gone = sorted(set(was) - set(now), key=lambda path: (not path.endswith(".socket"), path))
     new = [path for path in now if path not in was and path.endswith((".socket", ".timer"))]
 
@@ -75,6 +80,9 @@ def carry_out(
             run(["systemctl", *arguments, *patience, *(os.path.basename(path) for path in on)])
 
     systemctl("stop", on=gone)
+    # by what the set says of a stop, which systemd knows until it reads the files anew; and before others
+    # take over the sockets, which a daemon removes when it stops
+    systemctl("restart", on=left)
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):
         run(["systemctl", "daemon-reload"])
     systemctl("stop", "--no-block", on=services)  # a master finishes what it runs, and its socket waits
@@ -82,8 +90,12 @@ def carry_out(
     systemctl("restart", on=sockets)
     systemctl("start", on=new)
     for daemon in reload:
-        run(["systemctl", "reload-or-restart", daemon])
-        run(["systemctl", "is-active", daemon])
+        try:
+            run(["systemctl", "reload-or-restart", daemon])
+            run(["systemctl", "is-active", daemon])
+        except ServiceError as error:
+            words = run(["journalctl", "--unit", daemon, "--lines=10", "--output=cat", "--no-pager"])
+            raise ServiceError(f"{error}\n{words}") from None
 
 
 def idle_sockets(paths: Collection[str]) -> list[str]:
@@ -94,6 +106,12 @@ def idle_sockets(paths: Collection[str]) -> list[str]:
     done = subprocess.run(["systemctl", "is-active", *sockets], stdout=subprocess.PIPE, check=False)
     states = done.stdout.decode().split()
     return [socket for socket, state in zip(sockets, states) if state != "active"]
+
+
+def lent(paths: Collection[str]) -> set[str]:
+    """The daemons of somebody else that `paths` have drop-ins for."""
+    directories = {os.path.dirname(path) for path in paths}
+    return {path[:-2] for path in directories if re.fullmatch(rf"{UNIT_ROOT}/[^/]+\.service\.d", path)}
 
 
 def units(paths: Collection[str]) -> list[str]:

@@ -467,6 +467,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         if not any(error.startswith(refused) for error in errors):
             errors.extend(f"{label}.{field}.{reason}" for reason in reasons)
     in_sites_root = within(document_root, SITES_ROOT)
+    socket = site.get("socket", f"{SOCKET_ROOT}/{name}.sock")
     return {
         **site,
         "user": user,
@@ -485,7 +486,8 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "tmp_directory": f"{state}/tmp",
         "log_directory": log,
         # the seam
-        "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
+        "socket": socket,
+        "socket_directory": socket.rpartition("/")[0],
         "backlog": SOCKET_BACKLOG,
         "apache_group": APACHE_ACCOUNT,
         # the PHP side

@@ -22,6 +22,8 @@ description:
   - A file directly in C(/etc/systemd/system) is a unit of its site. Units of sites that left the set are
     stopped, sockets of new sites are started, and the service of a changed site is asked to finish, so that
     its socket starts it again with the new configuration. Connections wait in the socket meanwhile.
+  - A file in a directory C(/etc/systemd/system/<daemon>.service.d) says that a daemon of somebody else serves
+    the set. Where the set no longer has one, that daemon is restarted. Until then, name it in O(reload).
 options:
   name:
     description: The set. One manifest is kept for each name.

@@ -223,9 +223,9 @@ def template(path):
     return config_set.Renderer(None, {}, {}).environment.from_string((ROLES / path).read_text())
 
 
-def rendered(path, site):
+def rendered(path, site, master="per_site"):
     return template(path).render(
-        site=site, sites=[site], ids="20000-29999", ansible_managed="Ansible managed"
+        site=site, sites=[site], ids="20000-29999", master=master, ansible_managed="Ansible managed"
     )
 
 
@@ -355,10 +355,12 @@ def resolved_sites(draw):
     return model.resolve([given])[0]
 
 
-@given(resolved_sites())
-def test_pool_means_to_fpm_what_the_site_says(site):
-    found = read_ini(rendered("fpm_pool/templates/pool.conf.j2", site))
-    assert {section for section, _, _ in found} == {"global", site["name"]}
+@given(resolved_sites(), st.sampled_from(["per_site", "shared"]))
+def test_pool_means_to_fpm_what_the_site_says(site, master):
+    found = read_ini(rendered("fpm_pool/templates/pool.conf.j2", site, master))
+    # where the master is shared, what holds for all pools is no site's to say (SEC-06)
+    sections = {"global", site["name"]} if master == "per_site" else {site["name"]}
+    assert {section for section, _, _ in found} == sections
     pool = [(key, value) for section, key, value in found if section == site["name"]]
     assert len(dict(pool)) == len(pool)
     expected = {
