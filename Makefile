@@ -21,8 +21,8 @@ demo: venv host ## Serve several applications from one container, and show what 
 	@tools/demo
 
 .PHONY: test
-test: venv host ## Run every check: lint, unit, and each Molecule scenario (JOBS=2: two at a time)
-	@.venv/bin/python tools/test $(if $(JOBS),--jobs $(JOBS))
+test: venv host ## Run every check: lint, unit, and each Molecule scenario (two scenarios at a time; JOBS=1: one)
+	@.venv/bin/python tools/test --jobs $(or $(JOBS),2)
 
 .PHONY: lint
 lint: venv ## Check style, types and documentation
@@ -35,6 +35,10 @@ unit: venv ## Run the unit tests
 .PHONY: molecule
 molecule: venv host ## Test one role on a host of its own: make molecule ROLE=fcgid
 	@.venv/bin/molecule test --scenario-name $(or $(ROLE),$(error say which: make molecule ROLE=<name>))
+
+.PHONY: bench
+bench: venv host ## Measure converging, requests and memory, with ratios (SITES=100 for a quick look)
+	@.venv/bin/python -m bench $(if $(SITES),--sites $(SITES))
 
 .PHONY: format
 format: venv ## Let ruff put the Python code in order

@@ -1,9 +1,13 @@
-"""What the tests of all scenarios share: requests to the host under test, made by curl on that host."""
+"""What the tests of all scenarios share: requests to the host under test, and playbooks against it."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,3 +53,25 @@ def get(host):
         return parsed(done.stdout_bytes)
 
     return get
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Run a playbook against the host under test; further arguments are ansible-playbook's."""
+
+    def play(playbook: Path, variables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "variables.json"
+        file.write_text(json.dumps(variables))
+        command = Path(sys.executable).parent / "ansible-playbook"
+        return subprocess.run(
+            [command, "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-e", f"@{file}", *arguments, playbook],
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
+            cwd=Path(__file__).resolve().parents[1],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    return play

@@ -8,6 +8,8 @@ On disk, below /var/lib/config_set/<set>:
     The files that the set owns, each with the name of its site. Only these are ever removed.
 ``transaction/new``, ``transaction/old``
     What is about to be put in place, and what was there before.
+``transaction/done.json``, ``transaction/manifest.json``
+    What the last two files here become at the end, written beforehand.
 ``transaction/journal.json``
     The steps, written before the first of them is taken. Whoever finds one undoes it first, which is the
     next run or the daemons' next start, whichever comes first: the steps can be undone from any point,
@@ -33,7 +35,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import services
-from .safe_files import Directories, UnsafePath
+from .safe_files import Directories, UnsafePath, named
 
 STATE_ROOT = "/var/lib/config_set"
 LOCK_PATIENCE = 300
@@ -41,6 +43,10 @@ LOCK_PATIENCE = 300
 
 class TransactionError(Exception):
     """The change was refused; everything is as it was before. The message is for the operator."""
+
+
+class Busy(TransactionError):
+    """Another run is at work, which is alive and has the lock."""
 
 
 @dataclass
@@ -65,6 +71,9 @@ class Journal:
         self.state = os.path.join(state_root, name)
         self.work = os.path.join(self.state, "transaction")
         self.file = os.path.join(self.work, "journal.json")
+        self._done = os.path.join(self.work, "done.json")
+        self._manifest = os.path.join(self.state, "manifest.json")
+        self._next_manifest = os.path.join(self.work, "manifest.json")
         self.files = Directories()
         self._change: dict[str, Any] = {}
 
@@ -72,7 +81,7 @@ class Journal:
     def locked(self, patience: float = LOCK_PATIENCE) -> Iterator[None]:
         """Two runs at once wait for each other, on this host and for all sets.
 
-        :raises TransactionError: another run has not ended within `patience` seconds.
+        :raises Busy: another run has not ended within `patience` seconds.
         """
         os.makedirs(self.root, mode=0o700, exist_ok=True)
         os.makedirs(self.work, mode=0o700, exist_ok=True)
@@ -85,7 +94,7 @@ class Journal:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise TransactionError(
+                        raise Busy(
                             f"{self.name}: another run has held {path} for {patience} s; nothing was changed"
                         ) from None
                 time.sleep(0.2)
@@ -104,30 +113,67 @@ class Journal:
         os.sync()
         steps_on_disk = [asdict(step) for step in steps]
         self._change = {"before": before, "after": after, "reload": list(reload), "steps": steps_on_disk}
+        # what the end of the change writes is written now, while a full disk can still refuse it
+        self._write(self._done, {**self._change, "phase": "done"})
+        self._write(self._next_manifest, after)
         self._write(self.file, {**self._change, "phase": "begun"})
 
-    def finish(self) -> None:
+    def done(self) -> None:
         """The daemons run with the new files: from here on there is no way back."""
-        self._write(self.file, {**self._change, "phase": "done"})
+        os.rename(self._done, self.file)
+
+    def finish(self) -> None:
+        """Remember what the set owns from now on, and forget the change."""
         self.fault("done")
-        self._write(os.path.join(self.state, "manifest.json"), self._change["after"])
+        os.rename(self._next_manifest, self._manifest)
         self.fault("manifest")
         self.clear()
 
-    def undo(self, steps: Sequence[Step]) -> None:
-        """Put back what was there; harmless for steps that were never taken, or undone before."""
+    def undo(self, steps: Sequence[Step]) -> list[str]:
+        """Put back what was there; harmless for steps that were never taken, or undone before.
+
+        A place that is gone, or that a tenant has put something else into, is nobody's but the tenant's: it
+        must not keep the other files from being put back, nor every later run from starting.
+
+        :returns: those places.
+        :raises OSError: what kept others from being put back; all that could be put back is.
+        """
+        lost: list[str] = []
+        obstacle: OSError | None = None
         for step in reversed(steps):
-            if step.kind == "directory":
-                if step.was is None:
-                    self.files.remove_empty_directory(step.path)
-                else:
-                    self.files.set_directory(step.path, *step.was)
-            elif step.old:
-                if os.path.lexists(step.old):
-                    self.files.place(step.old, step.path)
-            elif step.new and not os.path.lexists(step.new):
-                self.files.remove(step.path)
+            try:
+                with named(step.path):
+                    self._undo(step)
+            except (UnsafePath, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                lost.append(step.path)
+            except OSError as error:
+                obstacle = obstacle or error
         self.files.forget()  # a descriptor of a directory that is gone would swallow what is made anew
+        if obstacle:
+            raise obstacle
+        return lost
+
+    def _undo(self, step: Step) -> None:
+        if step.kind == "directory":
+            if step.was is None:
+                self.files.remove_empty_directory(step.path)
+            else:
+                self.files.set_directory(step.path, *step.was)
+        elif self._taken(step):
+            if step.old and os.path.lexists(step.old):
+                self.files.place(step.old, step.path)
+            elif step.new and not step.old:
+                self.files.remove(step.path)
+
+    def _taken(self, step: Step) -> bool:
+        """Whether `step` has put its file in place, or taken one away; else there is nothing to undo."""
+        if not step.new:
+            return self.files.identity(step.path) is None
+        if not os.path.lexists(step.new):
+            return True
+        # across file systems the new file is copied into place before it goes from here
+        staged, found = self.files.look(step.new), self.files.look(step.path)
+        return staged is not None and found is not None and staged.like(found)
 
     def clear(self) -> None:
         """Forget the change: the journal first, so that what is left after a kill means nothing."""
@@ -153,7 +199,7 @@ class Journal:
             reload = [] if starting else journal["reload"]
             self.follow(journal["after"], journal["before"], touched, reload, wait=not starting)
         elif journal:
-            self._write(os.path.join(self.state, "manifest.json"), journal["after"])
+            self._write(self._manifest, journal["after"])
         self.clear()
         return begun
 
@@ -181,7 +227,7 @@ class Journal:
     # ------------------------------------------------------------ files of its own
 
     def manifest(self) -> dict[str, str]:
-        return dict(self._read(os.path.join(self.state, "manifest.json")) or {})
+        return dict(self._read(self._manifest) or {})
 
     def _read(self, path: str) -> Any:
         try:
@@ -195,7 +241,7 @@ class Journal:
             ) from None
 
     def _write(self, path: str, value: Any) -> None:
-        with open(path + ".new", "w", encoding="utf-8") as out:
+        with named(path), open(path + ".new", "w", encoding="utf-8") as out:
             json.dump(value, out, indent=1, sort_keys=True)
             out.flush()
             os.fsync(out.fileno())
@@ -207,17 +253,23 @@ def step_from(recorded: Mapping[str, Any]) -> Step:
     return Step(**{**recorded, "owner": tuple(recorded["owner"]), "was": tuple(was) if was else None})
 
 
+def unfinished(state_root: str) -> list[Journal]:
+    """The journals of changes that somebody has begun, whichever set they are of."""
+    journals = [Journal(name, state_root) for name in sorted(os.listdir(state_root))]
+    return [journal for journal in journals if os.path.exists(journal.file)]
+
+
 def main() -> int:
     """Undo every change that was killed half way, unless the run that makes it is still alive."""
     status = 0
-    for name in sorted(os.listdir(STATE_ROOT)):
-        journal = Journal(name)
-        if not os.path.exists(journal.file):
-            continue
+    for journal in unfinished(STATE_ROOT):
+        name = journal.name
         try:
             with journal.locked(patience=0):
                 journal.recover(starting=True)
             print(f"undid a change of the set {name} that was killed half way")
+        except Busy:
+            continue  # it starts daemons itself, and undoes its change itself if it must
         except (OSError, UnsafePath, TransactionError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             status = 1

@@ -13,11 +13,14 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 LINK_LIMIT = 16
 DESCRIPTOR_LIMIT = 200
+CHANGED_UNDER_US = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENXIO)
+"""What a call says of a thing that was of another kind a moment ago."""
 
 
 class UnsafePath(Exception):
@@ -34,6 +37,11 @@ class Found:
     mode: int
     content: bytes = b""
     target: str = ""
+    identity: tuple[int, ...] = ()  # changes whenever somebody changes what is there
+
+    def like(self, other: Found) -> bool:
+        """Whether the two are the same but for where and when they were written."""
+        return replace(self, identity=()) == replace(other, identity=())
 
 
 class Directories:
@@ -68,32 +76,50 @@ class Directories:
         return self._open[directory], name
 
     def look(self, path: str) -> Found | None:
-        """What is at `path` itself, links not followed; None where nothing is."""
+        """What is at `path` itself, links not followed; None where nothing is.
+
+        :raises UnsafePath: see `parent`; also where it changes from one kind to another meanwhile.
+        """
+        kind, content, target = "other", b"", ""
         try:
             parent, name = self.parent(path)
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                kind, (status, content) = "file", read_file(name, parent)
+            elif stat.S_ISLNK(status.st_mode):
+                kind, target = "link", os.readlink(name, dir_fd=parent)
+            elif stat.S_ISDIR(status.st_mode):
+                kind = "directory"
         except FileNotFoundError:
             return None
-        kind, content, target = "other", b"", ""
-        if stat.S_ISREG(status.st_mode):
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
-            with os.fdopen(descriptor, "rb") as source:
-                kind, content, status = "file", source.read(), os.fstat(source.fileno())
-        elif stat.S_ISLNK(status.st_mode):
-            kind, target = "link", os.readlink(name, dir_fd=parent)
-        elif stat.S_ISDIR(status.st_mode):
-            kind = "directory"
-        return Found(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), content, target)
+        except OSError as error:
+            if error.errno in CHANGED_UNDER_US:
+                raise UnsafePath(f"{path}: somebody changes it right now") from None
+            raise
+        mode = stat.S_IMODE(status.st_mode)
+        return Found(kind, status.st_uid, status.st_gid, mode, content, target, identity_of(status))
+
+    def identity(self, path: str) -> tuple[int, ...] | None:
+        """`Found.identity` of what is at `path`, without reading it; None where nothing is."""
+        try:
+            parent, name = self.parent(path)
+            return identity_of(os.stat(name, dir_fd=parent, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
 
     def make_directory(self, path: str, uid: int, gid: int, mode: int) -> None:
         parent, name = self.parent(path)
-        with contextlib.suppress(FileExistsError):  # somebody else was faster
-            os.mkdir(name, 0o700, dir_fd=parent)
+        os.mkdir(name, 0o700, dir_fd=parent)
         self.set_directory(path, uid, gid, mode)
 
     def set_directory(self, path: str, uid: int, gid: int, mode: int) -> None:
         parent, name = self.parent(path)
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        except OSError as error:
+            if error.errno in CHANGED_UNDER_US:
+                raise UnsafePath(f"{path}: is no directory any more") from None
+            raise
         try:
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)
@@ -110,8 +136,12 @@ class Directories:
                 raise
             beside = f".{name}.new"
             self.remove(os.path.join(os.path.dirname(path), beside))
-            duplicate(source, None, beside, parent)
-            os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+            try:
+                duplicate(source, None, beside, parent)
+                os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+            except BaseException:
+                self.remove(os.path.join(os.path.dirname(path), beside))
+                raise
             os.unlink(source)
 
     def keep(self, path: str, copy: str) -> None:
@@ -185,17 +215,47 @@ def duplicate(source: str, source_parent: int | None, copy: str, copy_parent: in
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source, dir_fd=source_parent), copy, dir_fd=copy_parent)
         return
-    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source_parent)
-    with os.fdopen(reader, "rb") as content:
-        write_file(
-            copy, content.read(), status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), copy_parent
-        )
+    status, content = read_file(source, source_parent)
+    write_file(copy, content, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), copy_parent)
+
+
+def read_file(name: str, parent: int | None) -> tuple[os.stat_result, bytes]:
+    """A regular file, and what it was like before it was read.
+
+    :raises UnsafePath: it is something else by now; what may be opened never blocks.
+    """
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafePath(f"{name}: is no regular file any more")
+        with os.fdopen(descriptor, "rb", closefd=False) as source:
+            return status, source.read()
+    finally:
+        os.close(descriptor)
+
+
+def identity_of(status: os.stat_result) -> tuple[int, ...]:
+    """What differs once somebody else has written. A directory's entries are not part of it."""
+    same = (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_gid)
+    return same if stat.S_ISDIR(status.st_mode) else (*same, status.st_size, status.st_mtime_ns)
 
 
 def write_file(name: str, content: bytes, uid: int, gid: int, mode: int, parent: int | None = None) -> None:
     """Make a new file; nobody can read it before owner and mode are right."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as out:
+    with named(name), os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as out:
         os.fchown(out.fileno(), uid, gid)
         out.write(content)
+        out.flush()
         os.fchmod(out.fileno(), mode)
+
+
+@contextlib.contextmanager
+def named(path: str) -> Iterator[None]:
+    """An error of writing names no file by itself."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the service manager does after files have changed, so that no request is lost.
 
-A file directly in /etc/systemd/system is a unit. A site's PHP stands behind a socket that systemd holds,
-so its service may stop at any time: connections wait in the socket and the next one starts the service
-with the new configuration.
+A file directly in /etc/systemd/system is a unit; one in /etc/tmpfiles.d says what to make when it boots,
+and now. A site's PHP stands behind a socket that systemd holds, so its service may stop at any time:
+connections wait in the socket and the next one starts the service with the new configuration.
 
 A file in /etc/systemd/system/<daemon>.service.d belongs to a daemon of somebody else that serves the set. One
 that does so no longer goes on without the set's files.
@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Callable
 
 UNIT_ROOT = "/etc/systemd/system"
+TMPFILES_ROOT = "/etc/tmpfiles.d"
 COMMAND_LIMIT = 600
 """Seconds for one command of the service manager; a site's own stop timeout lies well below."""
 
@@ -72,6 +73,7 @@ def carry_out(
     services = [path for path in stayed if path.endswith(".service") and path not in blocked]
     left = sorted(lent(before) - lent(after))
     gone = sorted(set(was) - set(now), key=lambda path: (not path.endswith(".socket"), path))
+    now_made = [path for path in touched if path in after and os.path.dirname(path) == TMPFILES_ROOT]
     new = [path for path in now if path not in was and path.endswith((".socket", ".timer"))]
 
     def systemctl(*arguments: str, on: Sequence[str]) -> None:
@@ -89,6 +91,8 @@ def carry_out(
     systemctl("stop", on=blocked)  # systemd restarts a socket only while its service is down
     systemctl("restart", on=sockets)
     systemctl("start", on=new)
+    for path in now_made:
+        run(["systemd-tmpfiles", "--create", path])
     for daemon in reload:
         try:
             run(["systemctl", "reload-or-restart", daemon])

@@ -467,7 +467,6 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         if not any(error.startswith(refused) for error in errors):
             errors.extend(f"{label}.{field}.{reason}" for reason in reasons)
     in_sites_root = within(document_root, SITES_ROOT)
-    socket = site.get("socket", f"{SOCKET_ROOT}/{name}.sock")
     return {
         **site,
         "user": user,
@@ -486,8 +485,9 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "tmp_directory": f"{state}/tmp",
         "log_directory": log,
         # the seam
-        "socket": socket,
-        "socket_directory": socket.rpartition("/")[0],
+        # the operator's own address is a link, so that both work while Apache goes from one to the other
+        "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
+        "socket_bound": f"{SOCKET_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         "apache_group": APACHE_ACCOUNT,
         # the PHP side
@@ -609,8 +609,9 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
                     f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its '
                     f"own, or set share_account: true on both"
                 )
-        if sockets.setdefault(site["socket"], label) != label:
-            yield f'{label}.socket: "{site["socket"]}" is the socket of {sockets[site["socket"]]} already'
+        for socket in dict.fromkeys((site["socket"], site["socket_bound"])):
+            if sockets.setdefault(socket, label) != label:
+                yield f'{label}.socket: "{socket}" is the socket of {sockets[socket]} already'
         for field, own in directories(site):
             roots.setdefault(own, (label, field, site["user"]))
     for label, site in sites:

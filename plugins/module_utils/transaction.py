@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import recovery, services
-from .journal import STATE_ROOT, Journal, Step, TransactionError
+from . import probe, recovery, services
+from .journal import STATE_ROOT, Journal, Step, TransactionError, unfinished
 from .safe_files import Found, UnsafePath, write_file
 
 IN_A_VIEW = """
@@ -93,30 +95,52 @@ class Transaction:
         self.journal = Journal(name, state_root)
         self.files = self.journal.files
         self.owned: dict[str, str] = {}
+        self.seen: dict[str, tuple[int, ...] | None] = {}  # what was at each path when it was compared
+        self.taken: list[Step] = []
 
     # ------------------------------------------------------------ the whole of it
 
     def preview(self) -> Outcome:
         """What `apply` would do; nothing is written."""
-        self.owned = self.journal.manifest()
-        with self.files:
-            return self._outcome([difference for step, difference in self._compare(strict=False)])
+        try:
+            self.owned = self.journal.manifest()
+            with self.files:
+                return self._outcome([difference for step, difference in self._compare(strict=False)])
+        except OSError as error:
+            raise TransactionError(f"{self.name}: {error}") from None
 
     def apply(self) -> Outcome:
         """Bring the host to the new state, or leave everything as it was.
 
         :raises TransactionError: why it was refused, in the daemon's own words where it was a daemon.
         """
-        with self.journal.locked():
-            recovered = self.journal.recover()
-            self.owned = self.journal.manifest()
-            compared = list(self._compare(strict=True))
-            outcome = self._outcome([difference for step, difference in compared], recovered)
-            steps = [step for step, difference in compared]
-            if steps or self._ownership() != self.owned:
-                self._change(steps)
-            self._start(outcome.sockets_started)
-            return outcome
+        try:
+            with self.journal.locked():
+                # of any set, since a daemon that is to judge this change reads the files of others too
+                recovered = [
+                    journal.name for journal in unfinished(self.journal.root) if self._recover(journal)
+                ]
+                self.journal.clear()
+                self.owned = self.journal.manifest()
+                recovery.install(self.reload)  # first, since it makes directories that the set may have too
+                compared = list(self._compare(strict=True))
+                outcome = self._outcome([difference for step, difference in compared], bool(recovered))
+                steps = [step for step, difference in compared]
+                if steps or self._ownership() != self.owned:
+                    self._change(steps)
+                self._start(outcome.sockets_started)
+                return outcome
+        except (OSError, services.ServiceError) as error:
+            raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
+
+    def _recover(self, journal: Journal) -> bool:
+        try:
+            with journal.files:
+                return journal.recover()
+        except (OSError, UnsafePath) as obstacle:
+            raise TransactionError(
+                f"{journal.name}: putting back what a killed run left failed: {obstacle}. {kept(journal)}"
+            ) from None
 
     def _start(self, sockets: Sequence[str]) -> None:
         if sockets:
@@ -139,8 +163,8 @@ class Transaction:
 
     def _change(self, steps: list[Step]) -> None:
         before, after = self.owned, self._ownership()
+        swapped = False
         try:
-            recovery.install(self.reload)
             self._stage(steps)
             self.journal.fault("staged")
             self.journal.begin(steps, before, after, self.reload)
@@ -152,33 +176,56 @@ class Transaction:
                 self._swap(step)
                 self.journal.fault("swapped one")
             self.journal.fault("swapped all")
-            services.carry_out(before, after, [step.path for step in steps], self.reload)
+            swapped = True
+            touched = [step.path for step in steps]
+            services.carry_out(before, after, touched, self.reload)
             self.journal.fault("followed")
+            probe.sites(after, touched)
+            self.journal.done()
         except BaseException as error:
-            self._take_back(error, before, after, steps)
+            self._take_back(error, steps, (before, after) if swapped else None)
             raise
-        self.journal.finish()
+        try:
+            self.journal.finish()
+        except OSError as error:
+            raise TransactionError(
+                f"{self.name}: the change is made, but not yet noted: {error}; the next run does that"
+            ) from None
 
     def _take_back(
-        self, error: BaseException, before: Mapping[str, str], after: Mapping[str, str], steps: Sequence[Step]
+        self,
+        error: BaseException,
+        steps: Sequence[Step],
+        followed: tuple[Mapping[str, str], Mapping[str, str]] | None,
     ) -> None:
-        """Undo a change that failed, and say why it failed in a way that a person can act on."""
+        """Undo what was done of a change that failed. What was not done may be somebody else's by now."""
         try:
-            self.journal.undo(steps)
-        except (OSError, UnsafePath) as obstacle:
+            lost = self.journal.undo(self.taken)
+        except OSError as obstacle:
             raise TransactionError(
-                f"{self.name}: {error}; and putting the files back failed: {obstacle}. The journal in "
-                f"{self.journal.work} is kept, the next run tries again"
+                f"{self.name}: {error}; and putting the files back failed: {obstacle}. {kept(self.journal)}"
             ) from None
-        if isinstance(error, services.ServiceError):
+        if followed:
+            before, after = followed
             self.journal.follow(after, before, [step.path for step in steps], self.reload)
-        self.journal.clear()
-        if isinstance(error, services.ServiceError):
+        try:
+            self.journal.clear()
+        except OSError as obstacle:
             raise TransactionError(
-                self._explained("the new configuration does not run", str(error), steps)
+                f"{self.name}: {error}; everything is as it was before, but {obstacle}. {kept(self.journal)}"
             ) from None
+        self._explain(error, lost, steps)
+
+    def _explain(self, error: BaseException, lost: Sequence[str], steps: Sequence[Step]) -> None:
+        """Say why a change failed in a way that a person can act on."""
+        but = f", but for what somebody took away or replaced meanwhile: {', '.join(lost)}" if lost else ""
+        if isinstance(error, services.ServiceError):
+            words = self._explained("the new configuration does not run", str(error), steps)
+            raise TransactionError(words) from None
         if isinstance(error, (OSError, UnsafePath)):
-            raise TransactionError(f"{self.name}: {error}; everything is as it was before") from None
+            raise TransactionError(f"{self.name}: {error}; everything is as it was before{but}") from None
+        if lost and isinstance(error, TransactionError):
+            raise TransactionError(f"{error}{but}") from None
 
     # ------------------------------------------------------------ compare
 
@@ -224,9 +271,19 @@ class Transaction:
 
     def _look(self, path: str) -> Found | None:
         try:
-            return self.files.look(path)
+            found = self.files.look(path)
         except UnsafePath as error:
             raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
+        self.seen[path] = found.identity if found else None
+        return found
+
+    def _still_as_seen(self, step: Step) -> None:
+        """Somebody's edit of a moment ago is not overwritten unread."""
+        if self.files.identity(step.path) != self.seen.get(step.path):
+            raise TransactionError(
+                f"{self.name}: somebody changed {step.path}{of_site(step.site)} during this run. Nothing was "
+                f"changed by it; see what they did, and run it again"
+            )
 
     def _same(self, item: Item, found: Found, owner: tuple[int, int, int]) -> bool:
         if item.kind != found.kind:
@@ -277,22 +334,30 @@ class Transaction:
             if step.kind == "directory":
                 continue
             item = items.get(step.path)
-            if item:
-                step.new = os.path.join(self.journal.work, "new", str(number))
-                if item.kind == "link":
-                    os.symlink(item.target, step.new)
-                else:
-                    write_file(step.new, item.content.encode(), *step.owner)
-            if self.files.look(step.path):
-                step.old = os.path.join(self.journal.work, "old", str(number))
-                self.files.keep(step.path, step.old)
+            with about(step):
+                if item:
+                    new = os.path.join(self.journal.work, "new", str(number))
+                    if item.kind == "link":
+                        os.symlink(item.target, new)
+                    else:
+                        write_file(new, item.content.encode(), *step.owner)
+                    step.new = new
+                if self.seen.get(step.path):
+                    old = os.path.join(self.journal.work, "old", str(number))
+                    self.files.keep(step.path, old)
+                    step.old = old
 
     def _directories(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            if step.kind == "directory" and step.was is None:
-                self.files.make_directory(step.path, *step.owner)
-            elif step.kind == "directory":
-                self.files.set_directory(step.path, *step.owner)
+            if step.kind != "directory":
+                continue
+            with about(step):
+                self._still_as_seen(step)
+                self.taken.append(step)
+                if step.was is None:
+                    self.files.make_directory(step.path, *step.owner)
+                else:
+                    self.files.set_directory(step.path, *step.owner)
 
     def _validate(self, steps: Sequence[Step]) -> None:
         if not self.validate or not steps:
@@ -314,21 +379,26 @@ class Transaction:
 
     def _run_in_view(self, mounts: Sequence[str], argv: Sequence[str], steps: Sequence[Step]) -> None:
         unshare = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", IN_A_VIEW, "sh"]
-        try:
-            done = subprocess.run(
-                [*unshare, *mounts, "--", *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=self.patience,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise TransactionError(
-                f"{self.name}: {' '.join(argv)} did not answer within {self.patience} s; nothing was changed"
-            ) from None
-        if done.returncode != 0:
-            words = done.stdout.decode(errors="replace").strip()
+        with subprocess.Popen(
+            [*unshare, *mounts, "--", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as command:
+            try:
+                output, _ = command.communicate(timeout=self.patience)
+            except BaseException as error:
+                # all that it started too: apache2ctl is a script, and its daemon would hold the output open
+                os.killpg(command.pid, signal.SIGKILL)
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise TransactionError(
+                    f"{self.name}: {' '.join(argv)} did not answer within {self.patience} s; nothing was "
+                    f"changed"
+                ) from None
+        if command.returncode != 0:
+            words = output.decode(errors="replace").strip()
             raise TransactionError(self._explained("the new configuration is refused", words, steps))
 
     def _explained(self, what: str, words: str, steps: Sequence[Step]) -> str:
@@ -342,10 +412,13 @@ class Transaction:
     def _swap(self, step: Step) -> None:
         if step.kind == "directory":
             return
-        if step.new:
-            self.files.place(step.new, step.path)
-        else:
-            self.files.remove(step.path)
+        with about(step):
+            self._still_as_seen(step)
+            self.taken.append(step)
+            if step.new:
+                self.files.place(step.new, step.path)
+            else:
+                self.files.remove(step.path)
 
 
 # ---------------------------------------------------------------- helpers
@@ -397,6 +470,19 @@ def group_name(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
+
+
+@contextlib.contextmanager
+def about(step: Step) -> Iterator[None]:
+    """An error names the path that it is about, and its site, whatever the system call was given."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{step.path}{of_site(step.site)}") from None
+
+
+def kept(journal: Journal) -> str:
+    return f"The journal in {journal.work} is kept, the next run tries again"
 
 
 def of_site(site: str) -> str:

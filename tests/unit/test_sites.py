@@ -475,6 +475,11 @@ COLLISIONS = [
         'socket: "/run/x/s" is the socket of FIRST already',
     ),
     (
+        {"socket": "/run/x/s"},  # a link; what it leads to is there all the same
+        site("beta", socket="/run/fastcgi/alpha.sock"),
+        'socket: "/run/fastcgi/alpha.sock" is the socket of FIRST already',
+    ),
+    (
         {},
         site("beta", document_root=ALPHAS),
         'document_root: "ALPHAS" lies in the document_root of FIRST, which belongs',
@@ -626,7 +631,9 @@ def test_no_two_sites_have_a_path_or_unit_in_common():
     ]
     assert len(own) > 10 * len(names)
     shared = {value for value in own if own.count(value) > 1}
-    assert shared <= {f"/var/www/sites/{name}" for name in names}  # site_root is document_root
+    # site_root is document_root, and the socket is where it is bound
+    twice = ("/var/www/sites/{}", "/run/fastcgi/{}.sock")
+    assert shared <= {path.format(name) for path in twice for name in names}
 
 
 def test_no_worker_begins_the_name_of_another():

@@ -366,7 +366,7 @@ def test_pool_means_to_fpm_what_the_site_says(site, master):
     expected = {
         "user": site["user"],
         "group": site["group"],
-        "listen": site["socket"],
+        "listen": site["socket_bound"],
         "pm": site["pm"]["mode"],
         "pm.max_children": str(site["pm"]["max_children"]),
         "env[TMPDIR]": site["tmp_directory"],
@@ -384,7 +384,7 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     values = dict(service)
     assert values["User"] == site["user"]
     assert values["Group"] == site["group"]
-    assert values["Environment"].split() == [f"FPM_SOCKETS={site['socket']}=3"]
+    assert values["Environment"].split() == [f"FPM_SOCKETS={site['socket_bound']}=3"]
     assert values["ExecStart"].split() == [
         *(f"/usr/sbin/php-fpm{site['php_version']}", "--nodaemonize"),
         *("--prefix", site["log_directory"], "--fpm-config", site["fpm_config"]),
@@ -401,7 +401,7 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     assert all(path.removeprefix("-").startswith("/") and ":" not in path for path in bound + read_only)
 
     sockets = dict(read_unit(rendered("fpm_pool/templates/site.socket.j2", site)))
-    assert sockets["ListenStream"] == site["socket"]
+    assert sockets["ListenStream"] == site["socket_bound"]
 
 
 def shape(lines):

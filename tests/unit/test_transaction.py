@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 import stat
+import time
 
 import pytest
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import services
@@ -185,7 +186,7 @@ def test_directories_of_a_refused_change_go_away_again(host):
 
 def test_what_a_killed_run_had_made_is_made_anew_by_the_run_that_undoes_it(host):
     wanted = [host.directory("a"), host.directory("a/b"), host.file("a/b/x", "x")]
-    assert killed_at(host, wanted, "rename", 1) == 9
+    assert killed_at(host, wanted, "rename", 3) == 9  # the journal takes three
     assert (host.etc / "a/b").is_dir()
     host.change(*wanted).apply()
     assert (host.etc / "a/b/x").read_text() == "x"
@@ -236,10 +237,19 @@ def test_the_daemon_sees_the_staged_files_in_the_place_of_the_live_ones(host):
 
 
 @needs_root
-def test_a_daemon_that_hangs_is_given_up(host):
+@pytest.mark.parametrize("command", ["exec sleep 60", "sleep 60; true"], ids=["itself", "its child"])
+def test_a_daemon_that_hangs_is_given_up(host, command):
+    """Also where a script runs it, as apache2ctl does; nothing of it goes on running."""
+    group = host.root / "group"
+    words = ["sh", "-c", f"echo $$ > {group}; {command}"]
     with pytest.raises(TransactionError, match="did not answer within 1 s; nothing was changed"):
-        host.change(*three_sites(host), validate=[["sleep", "60"]], patience=1).apply()
+        host.change(*three_sites(host), validate=[words], patience=1).apply()
     assert host.snapshot() == {}
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # until whoever inherits a killed process has looked at it
+            os.killpg(int(group.read_text()), 0)
+            time.sleep(0.1)
+    host.change(*three_sites(host)).apply()
 
 
 def test_daemons_that_do_not_come_up_bring_the_files_back(host, monkeypatch):
@@ -257,6 +267,81 @@ def test_daemons_that_do_not_come_up_bring_the_files_back(host, monkeypatch):
         host.change(*three_sites(host, "2")[:-1]).apply()
     assert host.snapshot() == before
     assert calls[1] == (calls[0][1], calls[0][0])  # the daemons followed the files back
+
+
+def edited_in_place(path):
+    path.write_text("by somebody else\n")
+
+
+def replaced(path):
+    (path.parent / "draft").write_text("by somebody else\n")
+    (path.parent / "draft").rename(path)
+
+
+@needs_root
+@pytest.mark.parametrize("name, wanted", [("b", 3), ("c", 2), ("new", 3)], ids=["change", "remove", "add"])
+@pytest.mark.parametrize("edit", [edited_in_place, replaced])
+def test_what_somebody_writes_during_the_run_is_not_overwritten(host, edit, name, wanted):
+    """While the daemon validates there is time for it."""
+    host.change(*three_sites(host)).apply()
+    before = host.snapshot()
+    path = host.etc / f"pool/{name}.conf"
+    items = [*three_sites(host, "2")[: wanted + 1], *three_sites(host, "2")[4 : 4 + wanted]]
+    items.append(host.file("pool/new.conf", "new\n", "new"))
+
+    def editing(transaction, steps):
+        edit(path)
+        before.update({key: value for key, value in host.snapshot().items() if key == str(path)})
+
+    transaction = host.change(*items)
+    transaction._validate = lambda steps: editing(transaction, steps)
+    words = rf"somebody changed .*pool/{name}\.conf \(site {name}\) during this run\. Nothing was changed"
+    with pytest.raises(TransactionError, match=words):
+        transaction.apply()
+    assert host.snapshot() == before
+    assert path.read_text() == "by somebody else\n"
+    assert os.listdir(host.root / "state/set/transaction") == []
+
+
+@needs_root
+@pytest.mark.parametrize("edit", [edited_in_place, replaced])
+def test_what_a_validating_command_writes_is_noticed_too(host, edit):
+    host.change(*three_sites(host)).apply()
+    command = {edited_in_place: "echo theirs > b.conf", replaced: "echo theirs > x; mv x b.conf"}[edit]
+    # outside of the view that the command has; there it writes to a copy
+    outside = [
+        "nsenter",
+        f"--mount=/proc/{os.getpid()}/ns/mnt",
+        "sh",
+        "-ec",
+        f"cd {host.path('pool')}; {command}",
+    ]
+    with pytest.raises(TransactionError, match=r"somebody changed .*pool/b\.conf \(site b\)"):
+        host.change(*three_sites(host, "2"), validate=[outside]).apply()
+    assert (host.etc / "pool/b.conf").read_text() == "theirs\n"
+    assert (host.etc / "pool/a.conf").read_text() == "a 1\n"
+    assert host.change(*three_sites(host, "2")).apply().sites_changed == ["a", "b", "c"]
+
+
+def test_a_directory_that_somebody_makes_during_the_run_stays_theirs(host, monkeypatch):
+    transaction = host.change(host.directory("a"), host.directory("b"))
+    monkeypatch.setattr(transaction, "_stage", lambda steps: (host.etc / "b").mkdir(0o700))
+    with pytest.raises(TransactionError, match=r"somebody changed .*/b during this run"):
+        transaction.apply()
+    assert [path.name for path in host.etc.iterdir()] == ["b"]
+    assert host.change(host.directory("a"), host.directory("b")).apply().differences
+
+
+def test_undoing_a_killed_run_leaves_alone_what_it_had_not_reached(host):
+    host.change(*three_sites(host)).apply()
+    wanted = [*three_sites(host, "2")[:3], host.file("new", "n", "d")]
+    assert killed_at(host, wanted, "rename", 3) == 9  # the journal takes three
+    replaced(host.etc / "pool/b.conf")
+    (host.etc / "new").write_text("by somebody else\n")
+    with pytest.raises(TransactionError, match=r"new .*is there already"):
+        host.change(*wanted).apply()
+    assert (host.etc / "pool/b.conf").read_text() == "by somebody else\n"
+    assert (host.etc / "new").read_text() == "by somebody else\n"
 
 
 def calls_of(host, items, name):

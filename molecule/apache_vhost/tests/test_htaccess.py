@@ -24,10 +24,11 @@ def page(host, get):
             "x.php": INTRUDER,
             "users": "ann:{SHA}nU4eI71bcnBGqeO0t9tXvY1u5oQ=",
         }
-        host.check_output(f"install -d -o {site} -g www-data -m 2750 {directory}")
-        for file, content in files.items():
-            host.check_output(f"printf %%s %s > {directory}/{file}", content.replace("HERE", directory))
-        host.check_output(f"chown -R {site}:www-data {directory}")
+        steps = [f"install -d -o {site} -g www-data -m 2750 {directory}", f"cd {directory}"]
+        steps += [f"printf %%s %s > {file}" for file in files]
+        steps += [f"chown -R {site}:www-data ."]
+        contents = [content.replace("HERE", directory) for content in files.values()]
+        host.check_output(" && ".join(steps), *contents)  # one call, since there are many directories
         return get(f"http://{site}.example/{name}/{path}", *options)
 
     return page

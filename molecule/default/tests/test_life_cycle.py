@@ -1,10 +1,7 @@
 """What an operator does to a host over time: good changes, bad ones, and sites that go."""
 
 import copy
-import json
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,27 +18,9 @@ def sites():
 
 
 @pytest.fixture
-def converge(tmp_path):
-    """Run the playbook with another list of sites, as the operator would."""
-
-    def run(sites, *arguments):
-        variables = tmp_path / "sites.json"
-        variables.write_text(json.dumps({"fastcgi_sites": sites}))
-        playbook = Path(os.environ["VIRTUAL_ENV"] if "VIRTUAL_ENV" in os.environ else ROOT / ".venv") / "bin"
-        return subprocess.run(
-            [
-                *(playbook / "ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"]),
-                *("-e", f"@{variables}", *arguments, ROOT / "playbooks/site.yml"),
-            ],
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    return run
+def converge(play):
+    """Run the playbook with another list of sites."""
+    return lambda sites, *arguments: play(ROOT / "playbooks/site.yml", {"fastcgi_sites": sites}, *arguments)
 
 
 def state(host):

@@ -45,7 +45,8 @@ class Site:
 
     def asking(self, script, user="www-data"):
         """The command by which Apache asks for a script."""
-        return f"runuser -u {user} -- fastcgi-request {self.socket} {self.root}/{script}"
+        client = "python3 /usr/local/lib/fastcgi-request.py"
+        return f"runuser -u {user} -- {client} {self.socket} {self.root}/{script}"
 
     def run(self, code, script="test.php"):
         """Put a script into the document root, ask for it, and return the answer."""

@@ -1,0 +1,94 @@
+"""Measure what the collection costs, print tables with ratios, and write .cache/bench/result.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from . import converge, memory, report, requests
+from .host import ROOT, Host, prepare_image
+from .sites import STATIC_POOL, sites
+
+RESULT = ROOT / ".cache" / "bench" / "result.json"
+COUNTS = (1, 10, 100, 1000)
+PARTS = ("converge", "loop", "memory", "requests")
+
+
+def say(text: str) -> None:
+    """Tell what is being measured: it takes minutes."""
+    print(f"bench: {time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def measure(counts: list[int], parts: list[str], times: int) -> dict[str, Any]:
+    """Measure on a fresh host for each count."""
+    result: dict[str, Any] = {"counts": counts, "converge": {}}
+    idle: dict[int, dict[str, Any]] = {}
+    for count in counts:
+        with Host() as host:
+            say(f"{count} sites on a fresh host")
+            if "converge" in parts:
+                result["converge"][count] = converge.life_of(count, times)
+            else:
+                result["converge"][count] = {"first": converge.play(converge.PLAYBOOK, sites(count))}
+            if "memory" in parts and count in (counts[0], counts[-1]):
+                say(f"memory and first requests with {count} sites")
+                idle[count] = memory.wake(host, count)
+            if "loop" in parts and count == 10:
+                say("the plain role that loops")
+                result["loop_ms_per_site"] = converge.loop_per_site(host) * 1000
+    if idle:
+        few, many = counts[0], counts[-1]
+        result["memory"] = idle[many]
+        if few != many:
+            result["idle_kB_per_site"] = memory.idle_kb_per_site(idle[few], few, idle[many], many)
+    if "requests" in parts:
+        result["requests"] = measure_requests()
+    return derived(result)
+
+
+def measure_requests() -> dict[str, Any]:
+    """Compare the engines on a fresh host with one site."""
+    with Host() as host:
+        say("requests")
+        converge.play(converge.PLAYBOOK, sites(1, pm=STATIC_POOL))
+        return requests.compare(host)
+
+
+def derived(result: dict[str, Any]) -> dict[str, Any]:
+    """Add the ratios."""
+    counts, seconds = result["counts"], result["converge"]
+    if len(counts) > 1 and "unchanged" in seconds[counts[-1]]:
+        below, most = counts[-2:]
+        spent = seconds[most]["unchanged"] - seconds[below]["unchanged"]
+        result["unchanged_ms_per_site"] = spent / (most - below) * 1000
+        if "loop_ms_per_site" in result and result["unchanged_ms_per_site"] > 0:
+            result["loop_ratio"] = result["loop_ms_per_site"] / result["unchanged_ms_per_site"]
+    return result
+
+
+def main() -> int:
+    """Measure and report; the status says whether every bar is met."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--sites", type=int, default=1000, help="the longest list")
+    parser.add_argument("--times", type=int, default=3, help="unchanged runs, of which the median counts")
+    parser.add_argument("--only", choices=PARTS, nargs="*", default=list(PARTS), help="measure only this")
+    arguments = parser.parse_args()
+    counts = sorted({count for count in COUNTS if count < arguments.sites} | {arguments.sites})
+
+    prepare_image()
+    if arguments.only == ["requests"]:
+        result = derived({"counts": [], "converge": {}, "requests": measure_requests()})
+    else:
+        result = measure(counts, arguments.only, arguments.times)
+    verdicts = report.bars(result)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps({**result, "bars": [bar.as_dict() for bar in verdicts]}, indent=1) + "\n")
+    print("\n" + report.text(result))
+    print(f"\nAll numbers: {RESULT.relative_to(ROOT)}. How to read them: docs/bench.md")
+    return 0 if all(bar.met for bar in verdicts) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,138 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether PHP really answers behind a site's socket, asked in FastCGI as Apache would ask.
+
+A configuration test does not show that a master can start: accounts, directories and the sandbox take part
+as well (FPM-01, REL-01).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from . import services
+
+PATIENCE = 15
+"""Seconds that a master may take to start and answer."""
+
+AT_ONCE = 8
+"""Masters that are up at once for this; they are asked to leave again, and come back with a request."""
+
+BEGIN, END, PARAMS, STDIN = 1, 3, 4, 5
+RESPONDER = struct.pack(">HB5x", 1, 0)
+QUESTION = {
+    "REQUEST_METHOD": "GET",
+    "SCRIPT_NAME": "/fastcgi-ping",
+    "SCRIPT_FILENAME": "/fastcgi-ping",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+}
+
+
+def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
+    """Ask the masters of all sites that a change has touched.
+
+    :param files: the set's files, each with the name of its site.
+    :param touched: those that were written or removed.
+    :raises services.ServiceError: one does not answer; with the last words of its log.
+    """
+    if not services.managed():
+        return
+    changed = {files[path] for path in touched if path in files} - {""}
+    sockets = [path for path in services.units(files) if path.endswith(".socket") and files[path] in changed]
+    for start in range(0, len(sockets), AT_ONCE):
+        batch = free(sockets[start : start + AT_ONCE])
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            faults = [fault for fault in pool.map(fault_of, batch) if fault]
+        if batch:
+            services.run(["systemctl", "stop", "--no-block", *map(service_of, batch)])
+        if faults:
+            raise services.ServiceError("\n".join(faults))
+
+
+def free(sockets: Sequence[str]) -> list[str]:
+    """Those whose former master has left. One that still works off a long request is proof of itself."""
+    for _ in range(20):
+        states = states_of(sockets)
+        if "deactivating" not in states:
+            break
+        time.sleep(0.1)
+    return [path for path, state in zip(sockets, states) if state != "deactivating"]
+
+
+def states_of(sockets: Sequence[str]) -> list[str]:
+    done = subprocess.run(
+        ["systemctl", "is-active", *map(service_of, sockets)], stdout=subprocess.PIPE, check=False
+    )
+    return done.stdout.decode().split()
+
+
+def service_of(socket_file: str) -> str:
+    return os.path.basename(socket_file)[: -len("socket")] + "service"
+
+
+def fault_of(socket_file: str) -> str:
+    """Why nothing answers behind a socket unit; empty where something does."""
+    with open(socket_file, encoding="utf-8") as unit:
+        listen = re.search(r"^ListenStream=(\S+)", unit.read(), re.MULTILINE)
+    try:
+        if listen:
+            ask(listen[1])
+        return ""
+    except OSError as error:
+        service = service_of(socket_file)
+        log = subprocess.run(
+            ["journalctl", "--no-pager", "--output=cat", "--lines=8", f"--unit={service}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).stdout.decode(errors="replace")
+        return f"PHP does not answer behind {socket_file}: {error}. The log of {service} ends:\n{log}"
+
+
+def ask(path: str) -> bytes:
+    """One request; whatever is answered, PHP is there.
+
+    :returns: the answer's records, unread.
+    :raises OSError: nothing answered in time, or the connection broke.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(path)
+        params = b"".join(pair(name, value) for name, value in QUESTION.items())
+        connection.sendall(
+            record(BEGIN, RESPONDER) + record(PARAMS, params) + record(PARAMS, b"") + record(STDIN, b"")
+        )
+        answer = b""
+        while True:
+            part = connection.recv(65536)
+            if not part:
+                break
+            answer += part
+    if not ended(answer):
+        raise ConnectionResetError("the connection ended before the answer did")
+    return answer
+
+
+def record(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBHHBx", 1, kind, 1, len(content), 0) + content
+
+
+def pair(name: str, value: str) -> bytes:
+    """A parameter; both parts are shorter than 128 bytes."""
+    return bytes((len(name), len(value))) + name.encode() + value.encode()
+
+
+def ended(answer: bytes) -> bool:
+    """Whether the records are whole and the last one ends the request."""
+    last = None
+    while len(answer) >= 8:
+        _, last, _, length, padding = struct.unpack(">BBHHBx", answer[:8])
+        answer = answer[8 + length + padding :]
+    return last == END
