@@ -1,0 +1,65 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where a configuration is read from, and where in it a value stands."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """A line of a file, by the path that the daemon knows it under. Lines count from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a configuration that could not be read or understood, and where."""
+
+    source: Source
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+class Tree:
+    """A host's files, live or as a copy below a directory.
+
+    :param root: the directory that stands for `/`.
+    """
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = os.path.normpath(root)
+
+    def real(self, path: str) -> str:
+        """Where a path of the host is on this machine."""
+        return os.path.normpath(self.root + "/" + path)
+
+    def read(self, path: str) -> str:
+        """The text of a file; bytes that are not UTF-8 are kept as they are.
+
+        :raises OSError: when it cannot be read.
+        """
+        with open(self.real(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+
+    def names(self, directory: str) -> list[str]:
+        """What a directory holds, sorted; nothing where there is no such directory."""
+        try:
+            return sorted(os.listdir(self.real(directory)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def is_file(self, path: str) -> bool:
+        return os.path.isfile(self.real(path))
+
+    def is_directory(self, path: str) -> bool:
+        return os.path.isdir(self.real(path))
