@@ -60,6 +60,8 @@ class Step:
     old: str | None = None
     owner: tuple[int, int, int] = (0, 0, 0)  # uid, gid, mode as they should be
     was: tuple[int, int, int] | None = None  # of a directory that was there
+    immutable: bool = False  # whether nobody is to change it from then on
+    was_immutable: bool = False
 
 
 class Journal:
@@ -153,6 +155,28 @@ class Journal:
             raise obstacle
         return lost
 
+    def unlock(self, steps: Sequence[Step]) -> None:
+        """Let what is immutable, or may be by now, be changed."""
+        for step in steps:
+            if step.immutable or step.was_immutable:
+                with contextlib.suppress(UnsafePath):  # somebody has put something else there
+                    self.files.set_immutable(step.path, False)
+
+    def lock(self, steps: Sequence[Step]) -> list[str]:
+        """Make immutable what is to be so, from the outside in.
+
+        :returns: the paths for which this cannot be had.
+        """
+        wanted = sorted(step.path for step in steps if step.immutable)
+        return [path for path in wanted if not self.files.set_immutable(path, True)]
+
+    def lock_again(self, steps: Sequence[Step]) -> None:
+        """Make immutable what was so before."""
+        for step in steps:
+            if step.was_immutable:
+                with contextlib.suppress(UnsafePath):
+                    self.files.set_immutable(step.path, True)
+
     def _undo(self, step: Step) -> None:
         if step.kind == "directory":
             if step.was is None:
@@ -194,7 +218,9 @@ class Journal:
         begun = bool(journal) and journal["phase"] != "done"
         if begun:
             steps = [step_from(recorded) for recorded in journal["steps"]]
+            self.unlock(steps)
             self.undo(steps)
+            self.lock_again(steps)
             touched = [step.path for step in steps]
             reload = [] if starting else journal["reload"]
             self.follow(journal["after"], journal["before"], touched, reload, wait=not starting)
