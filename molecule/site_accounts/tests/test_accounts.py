@@ -47,3 +47,5 @@ def test_account_in_the_group_of_apache_is_refused(host, observed):
     assert "site intruder" in message
     assert "www-data" in message
     assert not host.file("/var/www/sites/intruder").exists
+    # refused before anything is written
+    assert not host.file("/etc/fastcgi/accounts.conf").contains("intruder")
