@@ -8,6 +8,8 @@ On disk, below /var/lib/config_set/<set>:
     The files that the set owns, each with the name of its site. Only these are ever removed.
 ``transaction/new``, ``transaction/old``
     What is about to be put in place, and what was there before.
+``transaction/view``
+    Copies of directories with the new files in them, which validation sees in the place of the live ones.
 ``transaction/done.json``, ``transaction/manifest.json``
     What the last two files here become at the end, written beforehand.
 ``transaction/journal.json``
@@ -73,6 +75,7 @@ class Journal:
         self.state = os.path.join(state_root, name)
         self.work = os.path.join(self.state, "transaction")
         self.file = os.path.join(self.work, "journal.json")
+        self.view = os.path.join(self.work, "view")
         self._done = os.path.join(self.work, "done.json")
         self._manifest = os.path.join(self.state, "manifest.json")
         self._next_manifest = os.path.join(self.work, "manifest.json")
@@ -167,15 +170,22 @@ class Journal:
 
         :returns: the paths for which this cannot be had.
         """
+        self._drop_view()
         wanted = sorted(step.path for step in steps if step.immutable)
         return [path for path in wanted if not self.files.set_immutable(path, True)]
 
     def lock_again(self, steps: Sequence[Step]) -> None:
         """Make immutable what was so before."""
+        self._drop_view()
         for step in steps:
             if step.was_immutable:
                 with contextlib.suppress(UnsafePath):
                     self.files.set_immutable(step.path, True)
+
+    def _drop_view(self) -> None:
+        """Remove the copies for validation: links to what is immutable then could never be removed."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.view)
 
     def _undo(self, step: Step) -> None:
         if step.kind == "directory":

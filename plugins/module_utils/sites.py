@@ -36,8 +36,7 @@ APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
 WRAPPER_ROOT = "/var/www/wrapper"
 SUEXEC_ROOT = "/var/www"
-"""What the distribution's suEXEC is built for. It runs nothing that lies elsewhere, unless it is the one
-that can be told (suexec-custom)."""
+"""Where the distribution's suEXEC runs programs. That of the package apache2-suexec-custom can be told."""
 
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
@@ -587,7 +586,9 @@ def behind_a_socket(site: Mapping[str, Any]) -> dict[str, Any]:
 def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     """What a site has whose PHP Apache starts, through suEXEC and a wrapper."""
     name, user = site["name"], site.get("user", site["name"])
-    account = f"{user}.{site.get('group', user)}"
+    group = site.get("group", user)
+    wrapper_directory = f"{site['wrapper_root']}/{user}.{group}"
+    wrapper = f"{wrapper_directory}/{name}"
     chosen = {**site["php_value"], **site["php_admin_value"]}
     patience, body = chosen.get("default_socket_timeout"), chosen.get("post_max_size", "8M")
     chain = timeouts.derive_fcgid(site["timeout"], int(patience) if is_number(patience) else None)
@@ -608,8 +609,10 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "socket": None,
         # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of the
         # account makes another wrapper, so that Apache goes from one to the other with the snippet
-        "wrapper_directory": f"{site['wrapper_root']}/{account}",
-        "wrapper": f"{site['wrapper_root']}/{account}/{name}",
+        "wrapper_directory": wrapper_directory,
+        "wrapper": wrapper,
+        "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
+        "suexec": "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         # no less than PHP takes, which itself has words for what is too much

@@ -417,7 +417,7 @@ class Transaction:
     def _validate(self, steps: Sequence[Step]) -> None:
         if not self.validate or not steps:
             return
-        view = os.path.join(self.journal.work, "view")
+        view = self.journal.view
         scratch = os.path.join(self.journal.work, "scratch")
         os.mkdir(view, 0o755)
         os.mkdir(scratch, 0o700)

@@ -55,9 +55,9 @@ class Wrappers:
             yield Item(str(path.parent), "directory", site, mode=0o755, immutable=immutable, **self.me)
             yield Item(str(path), "file", site, content=content, immutable=immutable, **self.me)
 
-    def change(self, *sites, content="1", immutable=True, **options):
+    def change(self, *sites, content="1", immutable=True, validate=(("true",),), **options):
         items = [*self.items(*sites, content=content, immutable=immutable)]
-        return Transaction("set", items, state_root=str(self.place / "state"), **options)
+        return Transaction("set", items, validate, state_root=str(self.place / "state"), **options)
 
     def bits(self, site):
         return bit(self.path(site).parent), bit(self.path(site))
@@ -156,7 +156,17 @@ def test_a_change_that_does_not_run_sets_it_again(wrappers, monkeypatch):
     assert wrappers.bits("a") == wrappers.bits("b") == (True, True)
 
 
-POINTS = ("begun", "validated", "swapped one", "swapped all", "locked", "followed", "done", "manifest")
+POINTS = (
+    "staged",
+    "begun",
+    "validated",
+    "swapped one",
+    "swapped all",
+    "locked",
+    "followed",
+    "done",
+    "manifest",
+)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -170,6 +180,7 @@ def test_after_a_kill_everything_is_as_before_or_as_wanted(wrappers, point, monk
             Transaction(
                 "set",
                 [*wrappers.items("a", "c", content="2"), *wrappers.items("d")],
+                [["true"]],
                 state_root=str(wrappers.place / "state"),
             ).apply()
         os._exit(0)
