@@ -591,7 +591,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     wrapper = f"{wrapper_directory}/{name}"
     chosen = {**site["php_value"], **site["php_admin_value"]}
     patience, body = chosen.get("default_socket_timeout"), chosen.get("post_max_size", "8M")
-    chain = timeouts.derive_fcgid(site["timeout"], int(patience) if is_number(patience) else None)
+    chain = timeouts.derive_fcgid(site["timeout"], seconds_of(patience))
     settings = {
         "disable_functions": ",".join(f"pcntl_{function}" for function in PCNTL),
         "default_socket_timeout": str(chain.default_socket_timeout),
@@ -607,8 +607,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
             *((field, unfit_settings(site[field])) for field in ("php_value", "php_admin_value")),
         ],
         "socket": None,
-        # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of the
-        # account makes another wrapper, so that Apache goes from one to the other with the snippet
+        # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
+        # the account makes another wrapper, so that Apache goes from one to the other with the snippet
         "wrapper_directory": wrapper_directory,
         "wrapper": wrapper,
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
@@ -624,8 +624,9 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_number(text: Any) -> bool:
-    return bool(re.fullmatch(r"-?[0-9]{1,9}", str(text)))
+def seconds_of(setting: str | None) -> int | None:
+    """A number of seconds in a PHP setting; -1 is one too. None where there is none."""
+    return int(setting) if setting is not None and re.fullmatch(r"-?[0-9]{1,9}", setting) else None
 
 
 def bytes_of(size: str) -> int:
@@ -637,7 +638,7 @@ def bytes_of(size: str) -> int:
 def unfit_settings(settings: Mapping[str, str]) -> Iterable[str]:
     """Settings that mod_fcgid's own must fit to, and that it could not be fitted to."""
     patience, body = settings.get("default_socket_timeout"), settings.get("post_max_size")
-    if patience is not None and not is_number(patience):
+    if patience is not None and seconds_of(patience) is None:
         yield f"default_socket_timeout: {shown(patience)} is not a whole number of seconds"
     if body is not None and not re.fullmatch(r"[0-9]{1,12}[KMGkmg]?", body):
         yield f"post_max_size: {shown(body)} is not a size in bytes such as 16M; 0 is no limit"
@@ -794,9 +795,9 @@ def fcgid_collisions(
     most = sum(site["pm"]["max_children"] * (2 if two_hosts(site) else 1) for _, site in sites)
     if most > FCGID_PROCESSES:
         yield (
-            f"sites with engine fcgid: their pm.max_children make {most} processes together (twice where tls has "
-            f"redirect: false), and mod_fcgid has room for {FCGID_PROCESSES} (CAP-11); set pm.max_children in "
-            f"the {DEFAULTS_LABEL} to {FCGID_PROCESSES // len(sites)} or less"
+            f"sites with engine fcgid: their pm.max_children make {most} processes together (twice where tls "
+            f"has redirect: false), and mod_fcgid has room for {FCGID_PROCESSES} (CAP-11); set "
+            f"pm.max_children in the {DEFAULTS_LABEL} to {FCGID_PROCESSES // len(sites)} or less"
         )
 
 

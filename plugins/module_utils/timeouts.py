@@ -164,7 +164,7 @@ class FcgidChain:
 def derive_fcgid(given: Mapping[str, int], socket_timeout: int | None = None) -> FcgidChain:
     """Complete a chain of fcgid from the values that are given; each follows from the one inside it.
 
-    :param socket_timeout: PHP's setting where there is one; PHP's own 60 s otherwise, if that is not too long.
+    :param socket_timeout: PHP's setting, where there is one; otherwise its own 60 s, or less if it must be.
     """
     limit = given.get("max_execution_time", 30)
     silence = given.get("io_timeout", limit + 5)
@@ -184,8 +184,8 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
             (
                 "io_timeout",
                 f"{chain.io_timeout} s is not longer than max_execution_time ({chain.max_execution_time} s): "
-                f"Apache would kill a script that is silent before PHP can end it with an error of its own "
-                f"(TMO-17); use at least {chain.max_execution_time + 1}",
+                f"Apache would kill a silent script before PHP can end it with an error of its own (TMO-17); "
+                f"use at least {chain.max_execution_time + 1}",
             )
         )
     if not 0 < chain.default_socket_timeout < chain.io_timeout:
@@ -193,8 +193,8 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
             (
                 "io_timeout",
                 f"{chain.io_timeout} s is not longer than PHP's default_socket_timeout "
-                f"({chain.default_socket_timeout} s): Apache would kill a script that waits for somebody else "
-                f"before PHP stops waiting (TMO-17); use at least {chain.default_socket_timeout + 1}, or a "
+                f"({chain.default_socket_timeout} s): Apache would kill a script that waits for others before "
+                f"PHP stops waiting (TMO-17); use at least {chain.default_socket_timeout + 1}, or a "
                 f"default_socket_timeout between 1 and {chain.io_timeout - 1}",
             )
         )

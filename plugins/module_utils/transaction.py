@@ -248,10 +248,10 @@ class Transaction:
         for path, site in sorted(self.owned.items()):
             found = self._look(path) if path not in wanted and site not in self.leave else None
             if found:
-                locked = found.kind == "file" and bool(self._immutable(path))
+                fixed = found.kind == "file" and bool(self._immutable(path))
                 yield (
-                    Step(path, found.kind, site, was_immutable=locked),
-                    Difference(path, site, "remove", described(found, locked), ""),
+                    Step(path, found.kind, site, was_immutable=fixed),
+                    Difference(path, site, "remove", described(found, fixed), ""),
                 )
         if self.prune:
             return
