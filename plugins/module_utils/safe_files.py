@@ -238,7 +238,7 @@ def flags_of(descriptor: int) -> int | None:
     return int(flags)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def may_set_flags() -> bool:
     """Whether this process may make a file immutable: root in a container mostly may not."""
     with open("/proc/self/status", encoding="ascii") as status:
