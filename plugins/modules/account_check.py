@@ -68,9 +68,7 @@ def main() -> None:
     may_be_missing = given["may_be_missing"] or module.check_mode
     problems = accounts.problems(given["sites"], accounts.Host(), may_be_missing)
     if problems:
-        msg = "these accounts cannot be used:" + "".join(
-            f"\n  - {one}" for one in problems
-        )
+        msg = "these accounts cannot be used:" + "".join(f"\n  - {one}" for one in problems)
         module.fail_json(msg=msg, problems=problems, invocation=brief)
     module.exit_json(invocation=brief)
 
