@@ -500,8 +500,8 @@ def fcgid_ends_first(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if apache > php:
         yield (
             f"FcgidMaxRequestsPerProcess ({'unlimited' if apache == FOR_EVER else f'{apache:g}'}) exceeds "
-            f"PHP_FCGI_MAX_REQUESTS ({php:g}): php-cgi leaves while Apache sends it a request, which fails with "
-            f"500",
+            f"PHP_FCGI_MAX_REQUESTS ({php:g}): php-cgi leaves while Apache sends it a request, which fails "
+            f"with 500",
             f"FcgidMaxRequestsPerProcess {php:g}",
             ("max_requests_per_process", "php_max_requests"),
         )
@@ -535,7 +535,7 @@ def bodies(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     apache, php = view.value("max_request_len"), view.value("post_max_size")
     if php and apache < php:
         yield (
-            f"FcgidMaxRequestLen ({apache}) is below post_max_size ({php}): a larger body is answered with 500",
+            f"FcgidMaxRequestLen ({apache}) is below post_max_size ({php}): a larger body is a 500",
             f"FcgidMaxRequestLen of at least {php}",
             ("max_request_len", "post_max_size"),
         )
@@ -545,7 +545,7 @@ def bodies(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 def own_account(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.value("suexec_user"):
         yield (
-            "the virtual host has no SuexecUserGroup: PHP runs as Apache's own account and reaches every site",
+            "the virtual host has no SuexecUserGroup: PHP runs as Apache's account and reaches every site",
             "SuexecUserGroup in the virtual host",
             ("suexec_user",),
         )
