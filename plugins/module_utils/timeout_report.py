@@ -60,7 +60,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity,
         "message": finding.message,
         "fix": finding.fix,
-        "clocks": [str(clock) for clock in finding.clocks],
+        "clocks": list(finding.clocks),
     }
 
 
@@ -111,7 +111,7 @@ def details(verdict: Verdict) -> list[str]:
     lines = []
     for finding in verdict.findings:
         lines.append(f"    {finding.severity} {finding.rule}: {finding.message}")
-        lines.extend(f"        {clock}" for clock in finding.clocks)
+        lines.extend(f"        {clock}" for clock in finding.clocks.values())
         lines.append(f"        what would do: {finding.fix}")
     lines.extend(f"    undecided: {reason}" for reason in verdict.undecided)
     return lines

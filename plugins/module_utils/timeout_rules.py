@@ -63,15 +63,15 @@ class Chain:
 class Finding:
     """A rule that does not hold.
 
-    :param clocks: the values it is about.
     :param fix: which value would do.
+    :param clocks: the values it is about, by the names that a chain has them under.
     """
 
     rule: str
     severity: str
     message: str
     fix: str
-    clocks: tuple[Clock, ...] = ()
+    clocks: Mapping[str, Clock]
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ class View:
             return FOR_EVER
         return float(value)
 
-    def clocks(self, *names: str) -> tuple[Clock, ...]:
-        return tuple(self.chain.clocks[name] for name in names if name in self.chain.clocks)
+    def clocks(self, *names: str) -> dict[str, Clock]:
+        return {name: self.chain.clocks[name] for name in names if name in self.chain.clocks}
 
 
 Check = Callable[[View], Iterator[tuple[str, str, tuple[str, ...]]]]

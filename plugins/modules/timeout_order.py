@@ -150,8 +150,8 @@ sites:
         C(undecided), which is the reason. Seconds, and 0 for off where the daemon takes it so.
       type: dict
     findings:
-      description: What does not hold, the worst first. Each has C(rule), C(severity), C(message), C(fix) and
-        C(clocks), which are the values with file and line.
+      description: What does not hold, the worst first. Each has C(rule), C(severity), C(message), C(fix), which
+        says what would do, and C(clocks), the names of the values that it is about.
       type: list
       elements: dict
     accepted:

@@ -114,7 +114,7 @@ def test_what_does_not_hold_is_found_alone(kind, change, rule, fix):
     (finding,) = verdict.findings
     assert finding.rule == rule
     assert fix in finding.fix
-    assert all(clock.setting.source == HERE for clock in finding.clocks)
+    assert all(clock.setting.source == HERE for clock in finding.clocks.values())
     assert verdict.undecided == ()
 
 
