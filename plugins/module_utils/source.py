@@ -40,17 +40,24 @@ class Tree:
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.normpath(root)
+        self._directories: dict[str, str] = {}
 
     def real(self, path: str) -> str:
         """Where a path of the host is on this machine. In a copy no link leads out of it."""
         if self.root == "/":
             return os.path.normpath("/" + path)
-        return os.path.normpath(self.root + self.resolve(path))
+        directory, name = os.path.split(path)
+        if directory not in self._directories:
+            self._directories[directory] = self.resolve(directory)
+        return os.path.normpath(self.root + self.resolve(name, self._directories[directory]))
 
-    def resolve(self, path: str) -> str:
-        """The path of the host without links, as far as there is something; loops stay as they are."""
+    def resolve(self, path: str, directory: str = "/") -> str:
+        """The path of the host without links, as far as there is something; loops stay as they are.
+
+        :param directory: where `path` begins; has no links itself.
+        """
         waiting = path.split("/")[::-1]
-        done: list[str] = []
+        done = [part for part in directory.split("/") if part]
         links = 0
         while waiting:
             part = waiting.pop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from .settings import Setting, undecided
@@ -123,9 +124,7 @@ class Units:
             except OSError as error:
                 unit.problems.append(Problem(Source(path, 1), f"cannot be read: {error.strerror}"))
                 continue
-            for key, value, source in assignments(text, path):
-                if key not in KEPT:
-                    continue
+            for key, value, source in assignments(text, path, KEPT):
                 key = "TimeoutStopSec" if key == "TimeoutSec" else key
                 if not value:
                     if key != "TimeoutStopSec":
@@ -168,27 +167,32 @@ class Units:
                 drop_ins.setdefault(name, f"{directory}/system.conf.d/{name}")
         for path in ("/etc/systemd/system.conf", *(path for _name, path in sorted(drop_ins.items()))):
             if self.tree.is_file(path) and path.endswith(".conf"):
-                for key, value, source in assignments(self.tree.read(path), path):
-                    seconds = time_span(value) if key == "DefaultTimeoutStopSec" else None
+                for _key, value, source in assignments(
+                    self.tree.read(path), path, ("DefaultTimeoutStopSec",)
+                ):
+                    seconds = time_span(value)
                     if seconds is not None:
                         found = Setting(seconds or math.inf, source)
         return found
 
 
-def assignments(text: str, file: str) -> list[tuple[str, str, Source]]:
-    """Every `Key=value` with its line; a backslash at the end goes on with the next line."""
+def assignments(text: str, file: str, keys: Container[str]) -> list[tuple[str, str, Source]]:
+    """Each `Key=value` of `keys` with its line; a backslash at the end goes on with the next line."""
     found = []
     pending, begun = "", 0
     for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
-        if line[:1] in ("#", ";") or (not line and not pending):
+        if not pending and (not line or line[0] in "#;["):
+            continue
+        if line[:1] in ("#", ";"):
             continue
         if line.endswith("\\"):
             pending, begun = pending + line[:-1] + " ", begun or number
             continue
         key, equals, value = (pending + line).partition("=")
-        if equals and not key.startswith("["):
-            found.append((key.rstrip(), value.strip(), Source(file, begun or number)))
+        key = key.rstrip()
+        if equals and key in keys:
+            found.append((key, value.strip(), Source(file, begun or number)))
         pending, begun = "", 0
     return found
 
@@ -277,13 +281,19 @@ def environment(tree: Tree, unit: Unit) -> dict[str, Setting[str]]:
     return found
 
 
+class Names:
+    """All that may be the name of a variable."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None
+
+
 def environment_file(text: str, file: str) -> list[tuple[str, str, Source]]:
     """The variables of an EnvironmentFile."""
     found = []
-    for name, value, source in assignments(text, file):
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            quoted = re.fullmatch(r"""(["'])(.*)\1""", value, re.DOTALL)
-            found.append((name, re.sub(r"\\(.)", r"\1", quoted.group(2)) if quoted else value, source))
+    for name, value, source in assignments(text, file, Names()):
+        quoted = re.fullmatch(r"""(["'])(.*)\1""", value, re.DOTALL)
+        found.append((name, re.sub(r"\\(.)", r"\1", quoted.group(2)) if quoted else value, source))
     return found
 
 
