@@ -11,10 +11,11 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("ansible_collections/webhosting/fastcgi/plugins/module_utils")
+MODULES = ("apache_config", "apache_handlers", "apache_workers", "shell_environment", "source")
 # It runs there with that host's Python, since that is where the module will run.
 READ = """
 import json
-from ansible_collections.webhosting.fastcgi.plugins.module_utils import apache_config, source
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import apache_config, apache_handlers, source
 
 found = []
 
@@ -28,7 +29,13 @@ def walk(directives, depth):
 
 read = apache_config.read(source.Tree())
 walk(read.directives, 0)
-print(json.dumps({"files": read.files, "problems": list(map(str, read.problems)), "directives": found}))
+hosts = {
+    str(host.source): [host.server_name.value, *(alias.value for alias in host.aliases)]
+    for host in apache_handlers.analyse(read).hosts
+    if host.source
+}
+problems = list(map(str, read.problems))
+print(json.dumps({"files": read.files, "problems": problems, "directives": found, "hosts": hosts}))
 """
 
 
@@ -37,7 +44,7 @@ def read(host):
     """What the collection's own reader makes of the configuration."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as collection:
-        for name in ("apache_config", "shell_environment", "source"):
+        for name in MODULES:
             collection.write(PROJECT / f"plugins/module_utils/{name}.py", PACKAGE / f"{name}.py")
         for package in (PACKAGE, *PACKAGE.parents[:-1]):
             collection.writestr(f"{package}/__init__.py", "")
@@ -78,3 +85,20 @@ def test_every_directive_is_read_as_apache_reads_it(host, read):
 def test_every_file_is_read_in_apaches_order(host, read):
     rows = apache(host, "-t", "-D", "DUMP_INCLUDES").splitlines()
     assert read["files"] == [row.split(") ", 1)[1] for row in rows if re.match(r" +\([0-9*]+\) ", row)]
+
+
+def test_every_virtual_host_is_known_by_its_names(host, read):
+    names: dict[str, str] = {}
+    aliases: dict[str, set[str]] = {}
+    place = ""
+    for row in apache(host, "-t", "-D", "DUMP_VHOSTS").splitlines():
+        if named := re.fullmatch(r"(?:\S+| +port \S+ namevhost) +(\S+) \((.+:[0-9]+)\)", row):
+            place = named[2]
+            names[place] = named[1]
+        elif alias := re.fullmatch(r" +(?:wild )?alias (\S+)", row):
+            aliases.setdefault(place, set()).add(alias[1])
+    assert names
+    # A host without a name has that of the machine.
+    assert names == {place: ours[0] or names.get(place) for place, ours in read["hosts"].items()}
+    # Apache lists aliases only where several hosts share an address.
+    assert aliases == {place: set(read["hosts"][place][1:]) for place in aliases}
