@@ -15,7 +15,7 @@ import functools
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.apache_config import (
@@ -107,11 +107,15 @@ MPM_DEFAULTS = {
 
 @dataclass(frozen=True)
 class Value:
-    """A setting. One without a source is the built-in default; one that is undecided has the reason."""
+    """A setting. One without a source is the built-in default; one that is undecided has the reason.
+
+    :param name: what the files call it, where several names may set it.
+    """
 
     value: Any
     source: Source | None = None
     undecided: str = ""
+    name: str = ""
 
 
 Limits = dict[str, Value]
@@ -761,7 +765,7 @@ class _Analyst:
         for key in ("timeout", "connectiontimeout", "max", "ttl", "retry"):
             if key in given:
                 text, source = given[key]
-                limits[key] = Value(_atoi(text, source).value, source, undecided)
+                limits[key] = Value(_atoi(text, source).value, source, undecided, f"worker {key}")
         limits["enablereuse"] = Value(False)  # mod_proxy_fcgi's own default
         for key, on in (("enablereuse", True), ("disablereuse", False)):
             if key in given:
@@ -772,7 +776,7 @@ class _Analyst:
     def proxy_timeout(self, server: _Server) -> Value:
         """How long Apache waits where a worker says nothing: ProxyTimeout, or else Timeout."""
         if server.last("proxytimeout"):
-            return server.number("proxytimeout", None)
+            return replace(server.number("proxytimeout", None), name="ProxyTimeout")
         own = _number(server.settings["timeout"][-1], None) if "timeout" in server.settings else None
         if own and (own.value or own.undecided):  # 0 in a virtual host stands for the main server's
             return own
