@@ -167,7 +167,7 @@ class Parser:
         self.outer: list[str] = []
         self.ahead: tuple[str, str] | None = None
         self.undecided = ""
-        self.start = Source(file, first_line)
+        self.start = self.begun = Source(file, first_line)
 
     def source(self) -> Source:
         """The line of the position, as an editor counts."""
@@ -189,7 +189,7 @@ class Parser:
             try:
                 read = self.statement()
             except Refused as error:
-                yield Problem(self.start, f"syntax error at {error}: PHP reads no further")
+                yield Problem(self.begun, f"syntax error at {error}: PHP reads no further")
                 return
             if read is None:
                 return
@@ -199,7 +199,7 @@ class Parser:
     def statement(self) -> Statement | None:
         """The next statement; of no kind where there is only the end of a line."""
         token, text = self.take()
-        source = self.start
+        source = self.begun = self.start
         self.undecided = ""
         if token == "END":
             return None

@@ -16,7 +16,7 @@ from . import fpm_config, ini, php_ini, systemd_units, wrappers
 from .fpm_config import FpmConfig, Section
 from .php_ini import PhpIni, Startup
 from .safe_files import UnsafePath
-from .settings import Setting, atoi, undecided
+from .settings import Setting, atoi, undecided, value_of
 from .source import Problem, Source, Tree
 from .systemd_units import Unit, Units
 
@@ -188,7 +188,7 @@ class PhpServers:
                 kind, host, port = split_address(address)
                 key = self.canonical(host) if kind == "unix" else f"{host}:{port}"
                 other = found.setdefault(key, backend)
-                if other is not backend:
+                if other is not backend and not (other.unit == backend.unit != ""):
                     reason = f"{backend.name}: {address} is also where {other.name} listens ({other.source})"
                     self.problems.append(Problem(backend.source, reason))
         return found
@@ -469,10 +469,6 @@ def whole(setting: Setting[str] | None, default: int) -> Setting[int]:
         return Setting(default, default_of=PHP_CGI)
     value = None if setting.value is None else atoi(setting.value)
     return Setting(value, setting.source, undecided=setting.undecided)
-
-
-def value_of(setting: Setting[str] | None) -> str:
-    return (setting.value or "") if setting else ""
 
 
 def or_default(setting: Setting[str], default: str) -> Setting[str]:

@@ -41,6 +41,11 @@ def undecided(reason: str, source: Source | None = None) -> Setting[T]:
     return Setting(None, source, undecided=reason)
 
 
+def value_of(setting: Setting[str] | None) -> str:
+    """The text, empty where there is none."""
+    return (setting.value or "") if setting else ""
+
+
 def atoi(text: str) -> int:
     """C's: the number that a text begins with, in 32 bits; 0 where there is none."""
     match = re.match(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", text)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from .settings import Setting, undecided
+from .settings import Setting, undecided, value_of
 from .source import Problem, Source, Tree
 
 PATHS = (
@@ -130,7 +130,11 @@ class Units:
                     if key != "TimeoutStopSec":
                         unit.said.pop(key, None)
                     continue
-                unit.said.setdefault(key, []).append(specified(value, name, source))
+                # of an environment each word has specifiers of its own
+                raw = key == "Environment"
+                unit.said.setdefault(key, []).append(
+                    Setting(value, source) if raw else specified(value, name, source)
+                )
         return unit
 
     def fragment(self, name: str) -> str:
@@ -267,17 +271,17 @@ def environment(tree: Tree, unit: Unit) -> dict[str, Setting[str]]:
     for setting in unit.all("Environment"):
         for word in words(setting.value or ""):
             name, equals, value = word.partition("=")
-            if equals:
-                found[name] = Setting(value, setting.source)
+            if equals and setting.source:
+                found[name] = specified(value, unit.name, setting.source)
     for setting in unit.all("EnvironmentFile"):
         path = setting.value or ""
         file = path.lstrip("-")
-        if not tree.is_file(file):
-            if not path.startswith("-") and setting.source:
-                unit.problems.append(Problem(setting.source, f"{file}: there is no such file"))
-            continue
-        for name, value, source in environment_file(tree.read(file), file):
-            found[name] = Setting(value, source)
+        if tree.is_file(file):
+            for name, value, source in environment_file(tree.read(file), file):
+                found[name] = Setting(value, source)
+        elif setting.source and not path.startswith("-"):
+            reason = setting.undecided or f"{file}: there is no such file"
+            unit.problems.append(Problem(setting.source, reason))
     return found
 
 
@@ -299,24 +303,18 @@ def environment_file(text: str, file: str) -> list[tuple[str, str, Source]]:
 
 def command(unit: Unit, variables: dict[str, Setting[str]]) -> tuple[list[str], Setting[str]]:
     """The words of ExecStart with the service's variables put in, and the line itself."""
-    setting = unit.last("ExecStart")
+    line = unit.last("ExecStart")
     arguments: list[str] = []
-    for word in words(setting.value or ""):
+    for word in words(line.value or ""):
+        for name in re.findall(r"\$\{?(\w+)", word):
+            if name in variables and variables[name].undecided:
+                return [], undecided(f"${name}: {variables[name].undecided}", line.source)
         whole = re.fullmatch(r"\$([A-Za-z_]\w*)", word)
         if whole and arguments:
-            known = variables.get(whole.group(1))
-            arguments += (known.value or "").split() if known else []
+            arguments += value_of(variables.get(whole.group(1))).split()
         else:
-            arguments.append(
-                re.sub(r"\$\{(\w+)\}", lambda match: value_of(variables, match.group(1)), word).replace(
-                    "$$", "$"
-                )
-            )
+            text = re.sub(r"\$\{(\w+)\}", lambda match: value_of(variables.get(match.group(1))), word)
+            arguments.append(text.replace("$$", "$"))
     if arguments:
         arguments[0] = arguments[0].lstrip("@-:+!")
-    return arguments, setting
-
-
-def value_of(variables: dict[str, Setting[str]], name: str) -> str:
-    setting = variables.get(name)
-    return (setting.value or "") if setting else ""
+    return arguments, line

@@ -192,7 +192,8 @@ class Script:
         """From here on nothing is certain that was not said after it."""
         if self.wrapper.doubt is None:
             self.wrapper.doubt = Problem(source, reason)
-        self.variables = {name: undecided(reason, source) for name in self.variables}
+        for name, known in self.variables.items():
+            self.variables[name] = known if known.undecided else undecided(reason, source)
 
 
 def commands(text: str) -> list[tuple[int, list[str], str]]:
