@@ -534,6 +534,20 @@ class _Candidate:
     def always(self) -> bool:
         return not self.conditions and not self.undecided
 
+    @property
+    def off(self) -> bool:
+        """Whether it takes back what others of its kind have set."""
+        words = self.rule.directive.args
+        if self.rule.directive.key in _PROXY_PASS:
+            return "!" in words[: 1 if self.rule.sections else 2]
+        return self.rule.directive.key == "sethandler" and [word.lower() for word in words[:1]] == ["none"]
+
+    def within(self, other: _Candidate | None) -> _Candidate:
+        """The same under the conditions of another as well."""
+        if other is None:
+            return self
+        return _Candidate(self.rule, other.conditions + self.conditions, other.undecided or self.undecided)
+
 
 def _visible(candidates: list[_Candidate]) -> list[_Candidate]:
     """Of candidates in the order of merging: the last that always holds, and those after it."""
@@ -618,20 +632,33 @@ class _Analyst:
         return found
 
     def handlers(self, server: _Server, root: str) -> list[Handler]:
-        """All handlers of `.php`, the one that beats the others first."""
-        groups = (
+        """All handlers of `.php`: of those whose conditions hold, the first one serves."""
+        groups = [
             self.proxied(server, root),
             self.candidates("sethandler", server, root),
             self.named_for_php(("addhandler", "removehandler"), server, root),
             self.named_for_php(("forcetype", "addtype"), server, root),
-        )
-        found: list[Handler] = []
-        for group in groups:
-            visible = _visible(group)
-            for candidate in reversed(visible):
-                found.append(self.handler(candidate, server, root))
-            if visible and visible[0].always and found[-1].text.lower() not in ("none", "!"):
-                break
+        ]
+        return self.decided([_visible(group) for group in groups], None, server, root)
+
+    def decided(
+        self, groups: list[list[_Candidate]], off: _Candidate | None, server: _Server, root: str
+    ) -> list[Handler]:
+        """The handlers that the first group leads to, and where it leaves something open, the others.
+
+        :param off: what switched the groups before these off, under its conditions.
+        """
+        if not groups:
+            return [self.handler(off, server, root)] if off else []
+        found = []
+        for candidate in reversed(groups[0]):
+            part = candidate.within(off)
+            if candidate.off:
+                found += self.decided(groups[1:], part, server, root)
+            else:
+                found.append(self.handler(part, server, root))
+        if not (groups[0] and groups[0][0].always):
+            found += self.decided(groups[1:], off, server, root)
         return found
 
     def proxied(self, server: _Server, root: str) -> list[_Candidate]:
