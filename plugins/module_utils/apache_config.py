@@ -588,7 +588,7 @@ class _Reader:
         found = [posixpath.join(directory, name) for name in names]
         if not last:
             # Apache does not look behind links here.
-            found = [path for path in found if self.tree.is_directory(path) and not self.is_link(path)]
+            found = [path for path in found if self.tree.is_directory(path) and not self.tree.is_link(path)]
         if not found and not optional:
             self.problem(origin, f"nothing matches {glob} in {directory}")
         return found
@@ -613,9 +613,6 @@ class _Reader:
 
     def exists(self, path: str) -> bool:
         return os.path.exists(self.tree.real(path))
-
-    def is_link(self, path: str) -> bool:
-        return os.path.islink(self.tree.real(path))
 
     def problem(self, source: Source, reason: str) -> None:
         self.problems.append(Problem(source, reason))

@@ -173,9 +173,12 @@ class Host:
 
 @dataclass
 class Analysis:
+    """:param lost: workers of FastCGI that no handler's address belongs to (TMO-12)."""
+
     hosts: list[Host]
     mpm: str
     mpm_limits: Limits
+    lost: list[Worker]
 
 
 # ---------------------------------------------------------------- the servers' own directives
@@ -574,7 +577,9 @@ class _Analyst:
         hosts = [self.host(directive, server) for directive, server in self.servers]
         mpm = next((name for name in MPM_DEFAULTS if f"{name}.c" in self.configuration.modules), "")
         limits = {key: self.main.number(key, value) for key, value in MPM_DEFAULTS.get(mpm, {}).items()}
-        return Analysis(hosts, mpm, limits)
+        workers = [worker for _, server in self.servers for worker in server.workers.by_name.values()]
+        lost = [each for each in workers if not each.found and each.name.startswith("fcgi://")]
+        return Analysis(hosts, mpm, limits, lost)
 
     def host(self, directive: Directive | None, server: _Server) -> Host:
         root = _word(server.last("documentroot"))

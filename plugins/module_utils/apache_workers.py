@@ -50,6 +50,7 @@ class Worker:
     source: Source
     parameters: dict[str, tuple[str, Source]] = field(default_factory=dict)
     undecided: str = ""
+    found: bool = False  # whether any URL belongs to it
 
 
 @dataclass
@@ -83,10 +84,13 @@ class Workers:
     def find(self, url: str) -> Worker | None:
         """The worker whose parameters hold for a URL: the longest name, and of equals the main server's."""
         inherited = self.base.find(url) if self.base and self.inherited else None
-        own = self.own(url)
-        if own and inherited:
-            return own if len(own.name) > len(inherited.name) else inherited
-        return own or inherited
+        worker = self.own(url)
+        if worker and inherited:
+            worker = worker if len(worker.name) > len(inherited.name) else inherited
+        worker = worker or inherited
+        if worker:
+            worker.found = True
+        return worker
 
     def define(self, url: str, source: Source) -> tuple[Worker | None, bool]:
         """The worker that a directive speaks of, and whether it is new: a shorter name may be there."""

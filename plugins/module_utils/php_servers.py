@@ -40,6 +40,7 @@ CGI_OPTIONS = {"b": "bindpath", "c": "php-ini", "d": "define", "T": "timing", "z
 PHP_CGI = "php-cgi"
 NO_LIMIT: Setting[int] = Setting(0, default_of=PHP_CGI)
 NO_HEARTBEAT: Setting[float] = Setting(0.0, default_of=PHP_CGI)
+NO_LOG: Setting[str] = Setting("notice", default_of=PHP_CGI)
 NOT_TRACKED: Setting[bool] = Setting(False, default_of=PHP_CGI)
 ONE: Setting[int] = Setting(1, default_of=PHP_CGI)
 CGI_BACKLOG = 128
@@ -68,6 +69,7 @@ class PhpSetting:
 class Backend:
     """One pool of FPM, one php-cgi behind a socket, or one that Apache starts through a wrapper.
 
+    :param children: what PHP_FCGI_CHILDREN says, 0 where a single process does the work.
     :param max_children: how many requests it executes at once.
     :param backlog: how many connections wait at most: the kernel's limit is taken into account.
     :param problems: why what it is made of would not start, or could not be read.
@@ -90,6 +92,8 @@ class Backend:
     request_slowlog_timeout: Setting[int] = NO_LIMIT
     heartbeat: Setting[float] = NO_HEARTBEAT
     process_control_timeout: Setting[int] = NO_LIMIT
+    log_level: Setting[str] = NO_LOG
+    children: Setting[int] = NO_LIMIT
     max_children: Setting[int] = ONE
     max_requests: Setting[int] = NO_LIMIT
     process_idle_timeout: Setting[int] = NO_LIMIT
@@ -257,6 +261,7 @@ class PhpServers:
         backend.request_slowlog_timeout = pool.get("request_slowlog_timeout")
         backend.heartbeat = config.heartbeat()
         backend.process_control_timeout = config.main.get("process_control_timeout")
+        backend.log_level = config.main.get("log_level")
         backend.max_children = pool.get("pm.max_children")
         backend.max_requests = pool.get("pm.max_requests")
         backend.process_idle_timeout = pool.get("pm.process_idle_timeout")
@@ -458,6 +463,7 @@ def environment_lookup(variables: dict[str, Setting[str]]) -> ini.Variable:
 def cgi_processes(backend: Backend, variables: dict[str, Setting[str]]) -> None:
     """How many processes of php-cgi there are, and after how many requests each leaves."""
     children = whole(variables.get("PHP_FCGI_CHILDREN"), 0)
+    backend.children = children
     backend.max_children = (
         children if children.undecided or children.value else Setting(1, default_of=PHP_CGI)
     )

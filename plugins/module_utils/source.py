@@ -96,3 +96,7 @@ class Tree:
 
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(self.real(path))
+
+    def is_link(self, path: str) -> bool:
+        directory, name = os.path.split(path)
+        return os.path.islink(os.path.join(self.real(directory), name))

@@ -47,7 +47,8 @@ def chains(apache: Analysis, php: PhpServers) -> Iterator[Chain]:
         for handler in host.handlers:
             if handler.engine not in ENGINES:
                 continue
-            for front in handler.backends or [None]:
+            fronts: list[apache_handlers.Backend | None] = [*handler.backends] or [None]
+            for front in fronts:
                 yield chain(apache, host, handler, front, php)
 
 
@@ -73,7 +74,9 @@ def chain(
         else:
             back = php.behind(address)
             if back is None:
-                unknown.append(f"nothing that is known listens at {address}, so the clocks of PHP are not known")
+                unknown.append(
+                    f"nothing that is known listens at {address}, so the clocks of PHP are not known"
+                )
     if back is not None:
         kind = back.kind
         unknown += [f"{problem}" for problem in back.problems]
@@ -107,8 +110,9 @@ def apache_clocks(
     if workers:
         yield "max_request_workers", Clock("MaxRequestWorkers", setting(workers, f"the MPM {apache.mpm}"))
     limits: Mapping[str, Value] = front.limits if front else {}
-    if handler.engine == "proxy_fcgi":
+    if handler.engine == "proxy_fcgi" and front:
         yield from proxy_clocks(apache, limits)
+        yield from worker_clocks(apache, handler, front)
     elif handler.engine == "mod_fastcgi":
         label = "-idle-timeout"
         yield "proxy_timeout", Clock(label, setting(limits[label], "mod_fastcgi"))
@@ -131,8 +135,24 @@ def proxy_clocks(apache: Analysis, limits: Mapping[str, Value]) -> Iterator[tupl
         kept: Setting[Any] = Setting(None, each.source, undecided=reason)
     else:
         children = -(-int(workers.value) // max(1, int(threads.value)))
-        kept = Setting(children * min(int(each.value), int(threads.value)), each.source, f"the MPM {apache.mpm}")
+        kept = Setting(
+            children * min(int(each.value), int(threads.value)), each.source, f"the MPM {apache.mpm}"
+        )
     yield "kept_connections", Clock("kept connections", kept)
+
+
+def worker_clocks(
+    apache: Analysis, handler: Handler, front: apache_handlers.Backend
+) -> Iterator[tuple[str, Clock]]:
+    """Where the worker is not the one that was meant."""
+    if front.asked and front.worker:
+        yield "asked", Clock("the handler's address", Setting(front.asked, handler.source))
+        yield "worker", Clock("the worker", setting(front.worker, "mod_proxy"))
+    if front.worker is None:
+        for worker in apache.lost:
+            if "timeout" in worker.parameters:
+                yield "lost_worker", Clock("the worker", Setting(worker.name, worker.source))
+                return
 
 
 def php_clocks(back: php_servers.Backend, document_root: str, server: str) -> Iterator[tuple[str, Clock]]:
@@ -144,7 +164,10 @@ def php_clocks(back: php_servers.Backend, document_root: str, server: str) -> It
             number = Setting(DEFAULTS_IN_PHP[name], default_of="PHP")
         yield name, Clock(name, number)
         if name == "max_execution_time":
-            yield "max_execution_time_locked", Clock(name, Setting(found.locked, number.source, number.default_of))
+            yield (
+                "max_execution_time_locked",
+                Clock(name, Setting(found.locked, number.source, number.default_of)),
+            )
     if back.kind == "fpm":
         for name, label in FPM_CLOCKS.items():
             attribute = "request_terminate_timeout_track_finished" if name == "track_finished" else name

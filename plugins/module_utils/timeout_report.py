@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .timeout_rules import Chain, Clock, Finding, Verdict
+from .timeout_rules import OFF_AT_ZERO, Chain, Clock, Finding, Verdict
 
 COLUMNS = (
     ("PHP", "max_execution_time"),
@@ -98,6 +98,8 @@ def number(chain: Chain, name: str) -> str:
     value = clock.setting.value
     if value is None:
         return "-"
+    if value == 0 and name in OFF_AT_ZERO:
+        return "never"
     return f"{value:g}" if isinstance(value, (int, float)) and math.isfinite(value) else "never"
 
 

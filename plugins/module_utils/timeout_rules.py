@@ -342,6 +342,26 @@ def on_purpose(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         )
 
 
+@rule("TMO-12", "medium", "the worker that is set up is the one that is used", engines=PROXY)
+def worker_is_used(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    yield (
+        f"the handler's address belongs to no worker, while {view.value('lost_worker')} is used by nobody: "
+        f"its timeout does not count",
+        "the same scheme and host behind the | of the handler and in <Proxy>",
+        ("lost_worker", "proxy_timeout"),
+    )
+
+
+@rule("SEC-05", "critical", "the handler's socket is the one that is asked", engines=PROXY)
+def socket_is_asked(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    yield (
+        f"the handler names {view.value('asked')}, but the worker leads to {view.chain.address}: the "
+        f"site is served by another one's PHP",
+        "a worker name of its own for each socket, such as fcgi://some-site.fpm",
+        ("asked", "worker"),
+    )
+
+
 @rule("TMO-10", "critical", "a full queue does not hold Apache's workers", engines=PROXY, backends=FPM)
 def queue_is_long(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.chain.address.startswith("/"):

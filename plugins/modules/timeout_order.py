@@ -8,8 +8,8 @@ module: timeout_order
 short_description: Prove that the timeouts of PHP, FPM, Apache and systemd stand in the right order
 version_added: 0.1.0
 description:
-  - Reads the live configuration of Apache, PHP-FPM, PHP, the wrappers and the units of systemd, finds for each
-    virtual host what serves C(.php) there, and holds the clocks on that way against each other.
+  - Reads the live configuration of Apache, PHP-FPM, PHP, the wrappers and the units of systemd, finds for
+    each virtual host what serves C(.php) there, and holds the clocks on that way against each other.
   - A request that waits must be ended from the inside out. PHP ends a busy script
     (C(max_execution_time), processor time), FPM ends what waits (C(request_terminate_timeout), by the wall
     clock, looked at once per heartbeat), and only then may Apache lose patience. In another order the client
@@ -150,8 +150,8 @@ sites:
         C(undecided), which is the reason. Seconds, and 0 for off where the daemon takes it so.
       type: dict
     findings:
-      description: What does not hold, the worst first. Each has C(rule), C(severity), C(message), C(fix), which
-        says what would do, and C(clocks), the names of the values that it is about.
+      description: What does not hold, the worst first. Each has C(rule), C(severity), C(message), C(fix),
+        which says what would do, and C(clocks), the names of the values that it is about.
       type: list
       elements: dict
     accepted:

@@ -80,6 +80,8 @@ BROKEN = [
     ("fpm", {"max_execution_time": 0}, "TMO-05", "below 305"),
     ("fpm", {"max_execution_time_locked": False}, "TMO-06", "php_admin_value"),
     ("fpm", {"labels": {"proxy_timeout": "Timeout"}}, "TMO-11", "ProxyTimeout"),
+    ("fpm", {"lost_worker": "fcgi://uk/"}, "TMO-12", "<Proxy>"),
+    ("fpm", {"asked": "/run/php/other.sock"}, "SEC-05", "fcgi://some-site.fpm"),
     ("fpm", {"backlog": 128}, "TMO-10", "at least 150"),
     ("fpm", {"enablereuse": True, "ttl": 305, "max_children": 25}, "TMO-15", "ttl below 305"),
     ("fpm", {"enablereuse": True, "ttl": None, "max_children": 25}, "TMO-15", "ttl below 305"),
