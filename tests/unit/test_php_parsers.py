@@ -1,4 +1,4 @@
-"""What PHP reads: ini syntax, FPM's files, php.ini, wrappers, units. The expected values are PHP 8.2's own."""
+"""What PHP reads: ini syntax, FPM's files, php.ini, wrappers, units. Expected values are PHP 8.2's own."""
 
 from __future__ import annotations
 
@@ -354,11 +354,37 @@ def test_units_and_their_drop_ins(tmp_path):
 
 # ---------------------------------------------------------------- any input at all
 
-PIECES = """
-${A} $pool include=* [global] [uk] listen=9000 pm =static on none 5 5m 1.5m E_ALL -1 99999999999999 chroot $prefix
-request_terminate_timeout= php_admin_value[x]= [PATH=/a] [HOST=b] export exec php-cgi ${A:= if fi A=1 [Service]
-ExecStart=/usr/sbin/php-fpm8.2 Environment= %i %H TimeoutStopSec= FPM_SOCKETS=a=3 --fpm-config /f -y -c -d prefix
-""".split()
+PIECES = [
+    *(
+        "${A}",
+        "$pool",
+        "include=*",
+        "[global]",
+        "[uk]",
+        "listen=9000",
+        "pm",
+        "=static",
+        "on",
+        "none",
+        "5",
+        "5m",
+    ),
+    *("1.5m", "E_ALL", "-1", "99999999999999", "chroot", "$prefix", "request_terminate_timeout="),
+    *(
+        "php_admin_value[x]=",
+        "[PATH=/a]",
+        "[HOST=b]",
+        "export ",
+        "exec ",
+        "php-cgi ",
+        "${A:=",
+        "if ",
+        "fi",
+        "A=1",
+    ),
+    *("[Service]", "ExecStart=/usr/sbin/php-fpm8.2 ", "Environment=", "%i", "%H", "TimeoutStopSec="),
+    *("FPM_SOCKETS=a=3", "--fpm-config ", "/f", "-y", "-c", "-d", "prefix"),
+]
 WORDS = st.sampled_from([*"=\n\r\t ;#\"'\\$`{}[]()|&^~!<>%@:,.-", "\0", "\ufeff", "\udcff", *PIECES])
 TEXTS = st.one_of(st.lists(WORDS, max_size=20).map("".join), st.text(st.characters(), max_size=40))
 
