@@ -317,6 +317,12 @@ def test_wrapper_that_is_more_than_straight_lines(script, line):
     assert setting.source == Source("/w", line)
 
 
+def test_wrapper_in_another_language():
+    found = wrappers.parse("#!/usr/bin/perl\nexec '/usr/bin/php-cgi';\n", "/w")
+    assert found.command == []
+    assert str(found.variable("A")) == "undecided (/w:1: '#!/usr/bin/perl' is no shell that is followed)"
+
+
 # ---------------------------------------------------------------- units
 
 UNITS = {
