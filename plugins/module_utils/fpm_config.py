@@ -170,15 +170,22 @@ class FpmConfig:
         return Setting(max(130, beat) / 1000, source)
 
 
-def read(tree: Tree, file: str, prefix: str = "", variable: ini.Variable = ini.nothing_known) -> FpmConfig:
+def read(
+    tree: Tree,
+    file: str,
+    prefix: str = "",
+    variable: ini.Variable = ini.nothing_known,
+    named_at: Source | None = None,
+) -> FpmConfig:
     """A master's configuration.
 
     :param prefix: what `--prefix` says.
     :param variable: what `${NAME}` stands for in the master's environment.
+    :param named_at: where the file is named, to tell of it should it be missing.
     """
     reader = Reader(tree, file, prefix, variable)
-    reader.read(file, 1)
-    complete(reader.config, prefix)
+    if reader.read(file, 1, named_at or Source(file, 1)):
+        complete(reader.config, prefix)
     return reader.config
 
 
@@ -193,18 +200,18 @@ class Reader:
         self.section = self.config.main
         self.pools: dict[str, Section] = {}
 
-    def read(self, file: str, depth: int, included_at: Source | None = None) -> None:
-        at = included_at or Source(file, 1)
+    def read(self, file: str, depth: int, named_at: Source) -> bool:
+        """Whether the file could be read."""
         if depth > INCLUDE_DEPTH:
-            self.refuse(at, f"{file} is included more than {INCLUDE_DEPTH} files deep")
-            return
+            self.refuse(named_at, f"{file} is included more than {INCLUDE_DEPTH} files deep")
+            return False
         try:
             if not self.tree.is_file(file):
                 raise FileNotFoundError("there is no such file")
             text = self.tree.read(file)
         except OSError as error:
-            self.refuse(at, f"{file} cannot be read: {error.strerror or error}")
-            return
+            self.refuse(named_at, f"{file} cannot be read: {error.strerror or error}")
+            return False
         include: ini.Statement | None = None
         line = 0
         for found in ini.parse_lines(text, file, self.variable):
@@ -223,6 +230,7 @@ class Reader:
                 self.take(found)
         if include:
             self.include(include, depth)
+        return True
 
     def include(self, statement: ini.Statement, depth: int) -> None:
         source, pattern = statement.source, full_path(statement.value, self.prefix or PREFIX)

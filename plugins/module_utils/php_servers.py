@@ -226,10 +226,10 @@ class PhpServers:
         directory = self.build_directory(arguments[0], "fpm", source)
         prefix = options.get("prefix", [""])[-1]
         default = f"{prefix}/etc/php-fpm.conf" if prefix else f"{directory}/php-fpm.conf"
-        file = options.get("fpm-config", [default])[-1]
+        file = fpm_config.full_path(options.get("fpm-config", [default])[-1], "")
         php = self.startup(arguments[0], directory, "fpm-fcgi", options, variables, source, ())
         variable = environment_lookup(variables) if unit else ini.nothing_known
-        config = fpm_config.read(self.tree, file, prefix, lambda name: php_first(php, name, variable))
+        config = fpm_config.read(self.tree, file, prefix, lambda name: php_first(php, name, variable), source)
         self.masters.append((unit, config))
         inherited = self.inherited(unit, variables)
         for pool in config.pools:

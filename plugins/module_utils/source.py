@@ -67,7 +67,7 @@ class Tree:
                 done.append(part)
                 try:
                     target = os.readlink(self.root + "/" + "/".join(done))
-                except OSError:
+                except (OSError, ValueError):  # nothing there, or no path at all
                     continue
                 links += 1
                 if links > LINK_LIMIT:
@@ -88,7 +88,7 @@ class Tree:
         """What a directory holds, sorted; nothing where there is no such directory."""
         try:
             return sorted(os.listdir(self.real(directory)))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return []
 
     def is_file(self, path: str) -> bool:

@@ -239,20 +239,16 @@ def time_span(text: str) -> float | None:
     return total if text and position == len(text) else None
 
 
+WORD = re.compile(r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\.|[^\s"'\\]|\\)+""", re.DOTALL)
+QUOTED = re.compile(r"""(["'])((?:\\.|(?!\1)[^\\])*)(?:\1|\Z)|(?:\\.|[^"'\\])+|\\""", re.DOTALL)
+
+
 def words(text: str) -> list[str]:
     """The words of a value: quotes hold one together, backslashes escape as in C."""
-    found = []
-    for match in re.finditer(
-        r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\.|[^\s"'\\]|\\)+""", text, re.DOTALL
-    ):
-        word = re.sub(
-            r"""("|')((?:\\.|(?!\1)[^\\])*)(?:\1|\Z)|\\.|[^"'\\]+|.""",
-            lambda part: unquoted(part.group(2) if part.group(1) else part.group()),
-            match.group(),
-            flags=re.DOTALL,
-        )
-        found.append(word)
-    return found
+    return [
+        QUOTED.sub(lambda part: unquoted(part.group(2) if part.group(1) else part.group()), word)
+        for word in WORD.findall(text)
+    ]
 
 
 def unquoted(text: str) -> str:
