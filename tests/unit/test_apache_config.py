@@ -63,6 +63,30 @@ def test_what_apache_refuses_is_a_problem_at_the_same_place(case):
     assert str(problems[0].source) == json.loads((case / "expected.json").read_text())["refused"]
 
 
+# Bytes that no file of this project may hold; tried with Apache all the same.
+LINES = [
+    ("a\r\nb\r\n", [(1, "a"), (2, "b")]),
+    ("a \\\r\nb\r\nc", [(2, "a b"), (3, "c")]),
+    ("a\\\n\\\n\\\nb", [(4, "ab")]),
+    ("a\\\\\n\nb\n", [(3, "ab")]),
+    ("a\\ \nb\\", [(1, "a\\"), (2, "b\\")]),
+    ("\\\n", []),
+    ("\v\fa\u2028b\x85\n", [(1, "a\u2028b\x85")]),
+    ("a\0b\\\nc\n", [(1, "a"), (2, "c")]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), LINES)
+def test_lines_end_where_apache_ends_them(text, expected):
+    assert list(apache.lines(text)) == expected
+
+
+def test_a_byte_order_mark_is_a_problem(tmp_path):
+    configuration = read_text(tmp_path, "\ufeffTimeout 5\n")
+    assert [str(problem.source) for problem in configuration.problems] == ["/apache2.conf:1"]
+    assert [directive.name for directive in configuration.directives] == ["\ufeffTimeout"]
+
+
 # ---------------------------------------------------------------- what nobody can know
 
 UNDECIDED = [
