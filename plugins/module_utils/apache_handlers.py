@@ -225,7 +225,7 @@ _PHASE = {"files": 3, "location": 4, "if": 5}
 _RULES = frozenset(
     (
         *("sethandler", "addhandler", "removehandler", "forcetype", "addtype", "action", "fcgidwrapper"),
-        *("proxypass", "proxypassmatch", "allowoverride", "allowoverridelist"),
+        *("proxypass", "proxypassmatch", "allowoverride", "allowoverridelist", "rewriterule"),
     )
 )
 
@@ -639,6 +639,7 @@ class _Analyst:
     def handlers(self, server: _Server, root: str) -> list[Handler]:
         """All handlers of `.php`: of those whose conditions hold, the first one serves."""
         groups = [
+            self.rewritten(server, root),
             self.proxied(server, root),
             self.candidates("sethandler", server, root),
             self.named_for_php(("addhandler", "removehandler"), server, root),
@@ -664,6 +665,17 @@ class _Analyst:
                 found.append(self.handler(part, server, root))
         if not (groups[0] and groups[0][0].always):
             found += self.decided(groups[1:], off, server, root)
+        return found
+
+    def rewritten(self, server: _Server, root: str) -> list[_Candidate]:
+        """Each RewriteRule that sends requests to a proxy or names a handler; when it does is undecided."""
+        found = []
+        for candidate in self.candidates("rewriterule", server, root):
+            flags = "".join(candidate.rule.directive.args[2:3]).strip("[]").lower().split(",")
+            if any(flag.split("=")[0].strip() in ("p", "proxy", "h", "handler") for flag in flags):
+                title = f"RewriteRule {candidate.rule.directive.text}"
+                why = candidate.undecided or "what RewriteRule does with a request is not evaluated here"
+                found.append(_Candidate(candidate.rule, [*candidate.conditions, title], why))
         return found
 
     def proxied(self, server: _Server, root: str) -> list[_Candidate]:
@@ -710,6 +722,8 @@ class _Analyst:
                 handler.engine = "none"
             else:
                 self.proxy(handler, handler.text, "", server)
+        elif directive.key == "rewriterule":
+            handler.engine, handler.text = "undecided", directive.text
         elif directive.key == "removehandler":
             handler.engine, handler.text = "none", "none"
         else:

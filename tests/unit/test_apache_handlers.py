@@ -1,7 +1,6 @@
 """What serves `.php` in each virtual host: the engine, the worker, and where each limit is from."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -9,29 +8,23 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import apache_c
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import apache_handlers as handlers
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.shell_environment import Environment
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Tree
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus/apache/handlers"
-EXAMPLES = int(os.environ.get("PARSER_EXAMPLES", "300"))
 
 
-class Files(Tree):
-    """A host that has one file."""
+@pytest.fixture(scope="session")
+def analysed(tmp_path_factory):
+    """The analysis of a configuration that is one file."""
+    directory = tmp_path_factory.mktemp("host")
 
-    def __init__(self, text):
-        super().__init__("/nonexistent")
-        self.text = text
+    def analysed(text):
+        (directory / "apache2.conf").write_bytes(text.encode())
+        read = apache.read(Tree(str(directory)), "/apache2.conf", environment=Environment())
+        return handlers.analyse(read)
 
-    def read(self, path):
-        return self.text
-
-    def is_file(self, path):
-        return path == "/etc/apache2/apache2.conf"
-
-
-def analysed(text):
-    return handlers.analyse(apache.read(Files(text), environment=Environment()))
+    return analysed
 
 
 def setting(name, value):
@@ -59,7 +52,7 @@ def test_what_serves_php(case):
     assert found == json.loads((case / "expected.json").read_text())
 
 
-def test_a_virtual_host_is_described():
+def test_a_virtual_host_is_described(analysed):
     text = (
         "ServerName main.example\nDocumentRoot /srv/main\nLoadModule mpm_worker_module x\nMaxClients 64\n"
         "<Directory />\nAllowOverride None\n</Directory>\n"
@@ -87,7 +80,7 @@ def test_a_virtual_host_is_described():
     )
 
 
-def test_a_host_without_php_has_no_handler():
+def test_a_host_without_php_has_no_handler(analysed):
     assert analysed("<VirtualHost *>\n</VirtualHost>").hosts[1].handlers == []
 
 
@@ -160,9 +153,8 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=EXAMPLES)
-@given(st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text(max_size=3)), max_size=60).map("".join)))
-def test_any_text_is_analysed_and_every_value_has_its_place(text):
+@given(text=st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text(max_size=3)), max_size=60).map("".join)))
+def test_any_text_is_analysed_and_every_value_has_its_place(analysed, text):
     for host in analysed(text).hosts:
         for handler in host.handlers:
             assert handler.source.line > 0
