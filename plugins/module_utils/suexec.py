@@ -293,10 +293,10 @@ def misplaced(call: Call, target: Target, place: Place, setup: Setup) -> Verdict
         fix = f"make {call.directory} again"
         return Verdict("cwd", 111, "cannot get current working directory", fix)
     if not place.readable:
-        fix = f"let {user} read {cwd}"
+        fix = f"let {user} read and search (r, x) {cwd}"
         return Verdict("cwd", 111, "cannot open current working directory", fix)
     if place.docroot is None:
-        return no_docroot(target, setup, cwd)
+        return no_docroot(target, setup)
     # Debian's suexec ends the docroot at a "/"; both paths are as getcwd() says them
     if cwd != place.docroot and not cwd.startswith(place.docroot + "/"):
         fix = f"move {cwd} below {place.docroot}"
@@ -312,11 +312,9 @@ def misplaced(call: Call, target: Target, place: Place, setup: Setup) -> Verdict
     return None
 
 
-def no_docroot(target: Target, setup: Setup, cwd: str) -> Verdict:
-    """suEXEC changes to the docroot and back."""
-    user = target.user_name
+def no_docroot(target: Target, setup: Setup) -> Verdict:
     wanted = f"{target.home}/{setup.userdir_suffix}" if target.userdir else setup.docroot
-    fix = f"{wanted} must exist, and {user} must be able to search (x) it, {cwd} and all above them"
+    fix = f"{wanted} must exist, and {target.user_name} must be able to search (x) it and all above"
     code, named = (112, target.home) if target.userdir else (113, setup.build.docroot)
     return Verdict("docroot", code, f"cannot get docroot information ({named})", fix)
 

@@ -1,0 +1,88 @@
+"""What people see of the module: its message, its fixes and its warnings."""
+
+from pathlib import Path
+
+import pytest
+
+CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
+GOOD = """
+rm -rf {0} && mkdir -p {0} && printf '#!/bin/sh\\nexec {1}\\n' > {0}/w
+chmod 0755 {0}/w && chown -R alice:alice {0}
+"""
+SPOILT = [
+    "chmod 0775 /var/www/mend",
+    "chmod 0775 /var/www/mend/w",
+    "chmod 4755 /var/www/mend/w",
+    "chmod 0644 /var/www/mend/w",
+    "chown root:bob /var/www/mend/w",
+]
+
+
+def wrapper(name, **differs):
+    return {"name": name, "path": f"/var/www/{name}/w", "user": "alice", "group": "alice", **differs}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def custom(choose):
+    choose("custom")
+
+
+@pytest.fixture
+def refused(play):
+    """The module's message, where it must fail."""
+
+    def refused(**arguments):
+        done = play(CONVERGE, {"question": {"fail": True, **arguments}})
+        assert done.returncode != 0, done.stdout
+        return " ".join(done.stdout.split())
+
+    return refused
+
+
+def test_one_message_names_every_fault_and_its_fix(shell, refused):
+    for name in ("first", "second", "third"):
+        shell(GOOD.format(f"/var/www/{name}", "/bin/true"))
+    shell("chmod 0775 /var/www/first; chmod 0644 /var/www/third/w")
+    said = refused(wrappers=[wrapper(name) for name in ("first", "second", "third")])
+    assert "first: suEXEC will refuse /var/www/first/w for alice:alice (exit 116, directory" in said
+    assert "chmod go-w /var/www/first" in said
+    assert "third: suEXEC will refuse /var/www/third/w" in said
+    assert "chmod u+x /var/www/third/w" in said
+    assert "second" not in said
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_the_fix_mends_it(shell, ask, spoil):
+    shell(GOOD.format("/var/www/mend", "/bin/true") + spoil)
+    (verdict,) = ask([wrapper("mend")])
+    assert not verdict["ok"]
+    shell(verdict["fix"])
+    (verdict,) = ask([wrapper("mend")])
+    assert verdict["ok"], verdict
+
+
+def test_what_goes_wrong_after_suexec_is_a_warning(shell, ask):
+    shell(GOOD.format("/var/www/later", "/usr/bin/php-cgi9.9"))
+    (verdict,) = ask([wrapper("later")])
+    assert verdict["ok"]
+    assert verdict["warning"].endswith("cannot execute what it hands over to: /usr/bin/php-cgi9.9")
+
+
+def test_a_fifo_of_a_tenant_does_not_hold_it_up(shell, ask):
+    shell(GOOD.format("/var/www/pipe", "/bin/true"))
+    shell("cd /var/www/pipe; mkfifo -m 0755 pipe; echo '#!/var/www/pipe/pipe' > w; chown -R alice:alice .")
+    for verdict in ask([wrapper("pipe"), wrapper("pipe", path="/var/www/pipe/pipe")]):
+        assert verdict["check"] == "exec"
+
+
+REFUSED = [
+    ({"wrappers": [wrapper("x", path="x/w")]}, "wrappers[0].path: 'x/w' is not an absolute path"),
+    ({"wrappers": [], "apache_user": "ghost"}, "apache_user: there is no account 'ghost'"),
+    ({"wrappers": [], "suexec": "/usr/lib/apache2/gone"}, "Install suexec (apache2-suexec-custom"),
+    ({"wrappers": [], "suexec": "/bin/true"}, "suexec -V does not tell AP_UID_MIN"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_a_question_that_makes_no_sense_is_refused(refused, arguments, message):
+    assert message in refused(**arguments)
