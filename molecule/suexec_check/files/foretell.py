@@ -18,14 +18,16 @@ def identity(account):
     return suexec_host.identity_of(suexec_host.account_of(account))
 
 
-answers = []
+answers, hosts = [], {}
 for entry in json.load(sys.stdin):
-    host = suexec_host.Host(SUEXEC, identity(entry.get("account", "www-data")))
+    account = entry.get("account", "www-data")
+    if account not in hosts:
+        hosts[account] = suexec_host.Host(SUEXEC, identity(account))
     if "path" in entry:
         directory, command = os.path.split(entry["path"])
         call = suexec.Call(directory, (*suexec_host.passed(entry["user"], entry["group"]), command))
     else:
         call = suexec.Call(entry["directory"], entry["arguments"])
-    verdict = host.verdict(call)
+    verdict = hosts[account].verdict(call)
     answers.append({"exit_code": verdict.exit_code, "log": verdict.log_line})
 json.dump(answers, sys.stdout)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 
 import pytest
 
@@ -28,3 +29,11 @@ def same(verdict, seen):
     if verdict["exit_code"] == 0:
         return verdict["log"] == seen["log"]
     return verdict == seen
+
+
+def test_a_thousand_wrappers_cost_a_moment(shell, tell):
+    wrappers = json.loads(shell("python3 /opt/random_wrappers.py 1 1000"))
+    start = time.monotonic()
+    answers = [*tell("/opt/foretell.py", wrappers[:500]), *tell("/opt/foretell.py", wrappers[500:])]
+    assert len(answers) == 1000
+    assert time.monotonic() - start < 3  # a tenth of that on a machine with nothing else to do
