@@ -213,11 +213,16 @@ def judged(wrapper: dict[str, str], host: Host) -> dict[str, object]:
         "group": wrapper["group"],
         "ok": verdict.ok,
         "exit_code": verdict.exit_code,
-        "log": verdict.log_line,
+        "log": shown(verdict.log_line),
         "check": verdict.check,
-        "fix": verdict.fix,
-        "warning": verdict.warning,
+        "fix": shown(verdict.fix),
+        "warning": shown(verdict.warning),
     }
+
+
+def shown(text: str) -> str:
+    """Names on disk need not be text."""
+    return os.fsencode(text).decode(errors="replace")
 
 
 def line_of(verdict: dict[str, object]) -> str:

@@ -9,6 +9,17 @@ GOOD = """
 rm -rf {0} && mkdir -p {0} && printf '#!/bin/sh\\nexec {1}\\n' > {0}/w
 chmod 0755 {0}/w && chown -R alice:alice {0}
 """
+MAKE = """
+import os
+for link, name in ((b"1", b"\\xff"), (b"2", b"x'; touch pasted; '")):
+    os.mkdir(name)
+    open(name + b"/w", "w").write("#!/bin/sh")
+    os.chmod(name + b"/w", 0o755)
+    os.chmod(name, 0o775)
+    os.chown(name, 1000, 1000)
+    os.chown(name + b"/w", 1000, 1000)
+    os.symlink(name, link)
+"""
 SPOILT = [
     "chmod 0775 /var/www/mend",
     "chmod 0775 /var/www/mend/w",
@@ -59,6 +70,18 @@ def test_the_fix_mends_it(shell, ask, spoil):
     shell(verdict["fix"])
     (verdict,) = ask([wrapper("mend")])
     assert verdict["ok"], verdict
+
+
+def test_the_fix_is_safe_to_paste_whatever_a_tenant_calls_things(shell, ask):
+    shell(f"rm -rf /var/www/named; mkdir /var/www/named; cd /var/www/named; python3 - <<'END'\n{MAKE}END")
+    broken, hostile = ask([wrapper("named", path=f"/var/www/named/{link}/w") for link in ("1", "2")])
+    assert (broken["exit_code"], broken["log"]) == (
+        116,
+        "directory is writable by others: (/var/www/named/\ufffd)",
+    )
+    shell(hostile["fix"])
+    assert shell("find / -xdev -name pasted") == ""
+    assert ask([wrapper("named", path="/var/www/named/2/w")])[0]["ok"]
 
 
 def test_what_goes_wrong_after_suexec_is_a_warning(shell, ask):
