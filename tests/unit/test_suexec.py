@@ -61,7 +61,7 @@ def test_no_answer_crashes_the_parser(text):
         assert "suexec -V" in str(error)
 
 
-# what the file holds, the lines that suexec-custom takes from it (facts.md section 4)
+# what the file holds, the lines that suexec-custom takes from it
 CONFIGS = [
     (b"", []),
     (b"/var/www", ["/var/www"]),

@@ -1,4 +1,4 @@
-"""Every check that depends on the host: the binary, its log, its configuration, and who calls it."""
+"""Every check that depends on the host: binary, log, configuration and caller (S01-S14, SUX-09)."""
 
 import shlex
 
@@ -76,13 +76,11 @@ chmod 0755 /var/www && chown root:root /var/www
 
 
 @pytest.fixture
-def changed(shell, choose):
+def changed(shell):
     """Change the host, and put everything back afterwards."""
 
     def change(flavour, script):
-        choose(flavour)
-        shell(BEFORE)
-        shell(script)
+        shell(f"update-alternatives --set suexec {BIN}/suexec-{flavour}\n{BEFORE}\n{script}")
 
     yield change
     shell(AFTER)

@@ -1,4 +1,4 @@
-"""Every check that depends on the wrapper: what is foretold is what suEXEC then does, with both builds."""
+"""Every check that depends on the wrapper, with both builds of suexec (SUX-01, S06-S23)."""
 
 import pytest
 
