@@ -8,16 +8,20 @@ import base64
 import json
 import os
 import re
+import traceback
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.filter.core import comment
 
 SCRATCH = "{scratch}"
+TEMPLATE = "<template>"
+"""What Jinja2 calls the file of a template that it was given as text."""
+
 FIELD = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -111,17 +115,33 @@ class Renderer:
             item["target"] = os.path.relpath(filled(entry["link"], own), os.path.dirname(path))
         elif kind == "file" and not prune:
             scope = {"sites": sites} if site is None else {"site": site}
-            try:
-                item["content"] = self.template(entry["template"]).render(**self.variables, **scope)
-            except jinja2.TemplateError as error:
-                raise AnsibleActionFail(f"template {entry['template']} for {path}: {error}") from error
+            item["content"] = self.rendered(entry["template"], path, scope)
         return item
+
+    def rendered(self, name: str, path: str, scope: Mapping[str, Any]) -> str:
+        try:
+            return self.template(name).render(**self.variables, **scope)
+        except AnsibleError:
+            raise
+        except Exception as error:  # whatever an expression in a template may raise
+            of_site = f" of site {scope['site'].get('name')}" if "site" in scope else ""
+            reason = str(error) if isinstance(error, jinja2.TemplateError) else repr(error)
+            raise AnsibleActionFail(
+                f"template {name}{at_line(error)} for {path}{of_site}: {reason}; nothing was changed"
+            ) from error
 
     def template(self, name: str) -> jinja2.Template:
         if name not in self.templates:
             with open(self.action._find_needle("templates", name), encoding="utf-8") as source:
                 self.templates[name] = self.environment.from_string(source.read())
         return self.templates[name]
+
+
+def at_line(error: Exception) -> str:
+    """Where in a template it went wrong, as far as Jinja2 says so."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+    return f", line {line}," if line else ""
 
 
 def paths(pattern: str, site: Mapping[str, Any]) -> list[str]:
