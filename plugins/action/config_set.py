@@ -139,7 +139,9 @@ class Renderer:
 
 def at_line(error: Exception) -> str:
     """Where in a template it went wrong, as far as Jinja2 says so."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE
+    ]
     line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
     return f", line {line}," if line else ""
 

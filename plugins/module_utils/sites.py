@@ -351,6 +351,9 @@ FIELDS: dict[str, Check] = {
     "extra_directives": list_of(directive, "Apache directives, one line each"),
 }
 
+NOTHING_BY_CHOICE = ("front_controller", "tls")
+"""Fields that a site can have nothing in: ``null`` there undoes the default of all sites."""
+
 OF_ONE_SITE = ("name", "user", "group", "server_name", "server_aliases", "document_root", "socket", "state")
 """Fields that cannot have a default for all sites."""
 
@@ -576,7 +579,9 @@ def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
             continue
         if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
-        result.append((label, resolved(merged(DEFAULTS, common, own), label, errors)))
+        undone = [field for field in NOTHING_BY_CHOICE if field in given and given[field] is None]
+        theirs = {field: value for field, value in common.items() if field not in undone}
+        result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors)))
     errors.extend(collisions(result))
     if errors:
         raise InvalidSites(errors)

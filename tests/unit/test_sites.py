@@ -666,6 +666,25 @@ def test_sites_keep_their_order_and_absent_ones_are_left_out():
     assert names == ["gamma", "beta"]
 
 
+TLS = {"certificate": "/etc/ssl/all.pem", "key": "/etc/ssl/private/all.key"}
+
+
+@pytest.mark.parametrize(("field", "value"), [("tls", TLS), ("front_controller", "index.php")])
+def test_site_goes_without_what_all_others_have(field, value):
+    without, like_the_others = resolved(site("a", **{field: None}), site("b"), defaults={field: value})
+    assert without[field] is None
+    assert like_the_others[field] is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("php_version", "8.4"), ("htaccess", "none"), ("pm", {"max_children": 3})]
+)
+def test_null_elsewhere_is_as_if_the_field_were_not_there(field, value):
+    assert resolved(site(**{field: None}), defaults={field: value}) == resolved(
+        site(), defaults={field: value}
+    )
+
+
 def test_site_wins_over_defaults_key_by_key():
     one = resolved(
         site(limits={"tasks_max": 64}, php_value={"a": "site"}, server_aliases=["b.example"]),
