@@ -90,6 +90,14 @@ def carry_out(
         run(["systemctl", "is-active", daemon])
 
 
+def strangers(daemons: Sequence[str]) -> dict[str, str]:
+    """Those that the service manager cannot run, each with what it says of them, such as not-found."""
+    if not daemons or not managed():
+        return {}
+    states = run(["systemctl", "show", "--property=LoadState", "--value", *daemons]).split()
+    return {daemon: state for daemon, state in zip(daemons, states) if state != "loaded"}
+
+
 def idle_sockets(paths: Collection[str]) -> list[str]:
     """The sockets among `paths` that do not listen, although nothing about them has changed."""
     sockets = [os.path.basename(path) for path in units(paths) if path.endswith(".socket")]

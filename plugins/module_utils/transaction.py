@@ -164,6 +164,7 @@ class Transaction:
         before, after = self.owned, self._ownership()
         swapped = False
         try:
+            self._refuse_strangers()
             recovery.install(self.reload)
             self._stage(steps)
             self.journal.fault("staged")
@@ -191,6 +192,14 @@ class Transaction:
             raise TransactionError(
                 f"{self.name}: the change is made, but not yet noted: {error}; the next run does that"
             ) from None
+
+    def _refuse_strangers(self) -> None:
+        """A daemon that cannot run would neither follow the change nor its undoing."""
+        for daemon, state in services.strangers(self.reload).items():
+            raise TransactionError(
+                f"{self.name}: the daemon {daemon}, to be reloaded, cannot run on this host: systemd says "
+                f"{state}. Install or unmask it, or mend its name in `reload`. Nothing was changed"
+            )
 
     def _take_back(
         self,

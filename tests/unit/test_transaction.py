@@ -357,6 +357,15 @@ def test_recovery_leaves_a_run_alone_that_is_still_alive(host, monkeypatch, caps
     assert capsys.readouterr() == ("undid a change of the set set that was killed half way\n", "")
 
 
+def test_a_run_of_any_set_first_undoes_what_was_killed_of_another(host):
+    """Otherwise a daemon that starts while the other set has the lock would see half of this one."""
+    assert killed_at(host, three_sites(host), "rename", 4) == 9
+    other = Transaction("other", [host.file("other", "x")], state_root=str(host.root / "state"))
+    assert other.apply().recovered
+    assert [path.name for path in host.etc.rglob("*")] == ["other"]
+    assert not (host.root / "state/set/transaction/journal.json").exists()
+
+
 def calls_of(host, items, name):
     original, count = getattr(os, name), [0]
 
