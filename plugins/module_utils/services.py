@@ -79,12 +79,12 @@ def carry_out(
     systemctl("stop", on=gone)
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):
         run(["systemctl", "daemon-reload"])
+    for path in now_made:  # before the sockets, which may lie in a directory from there
+        run(["systemd-tmpfiles", "--create", path])
     systemctl("stop", "--no-block", on=services)  # a master finishes what it runs, and its socket waits
     systemctl("stop", on=blocked)  # systemd restarts a socket only while its service is down
     systemctl("restart", on=sockets)
     systemctl("start", on=new)
-    for path in now_made:
-        run(["systemd-tmpfiles", "--create", path])
     for daemon in reload:
         run(["systemctl", "reload-or-restart", daemon])
         run(["systemctl", "is-active", daemon])

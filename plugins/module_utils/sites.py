@@ -26,6 +26,7 @@ SITES_ROOT = "/var/www/sites"
 STATE_ROOT = "/var/lib/fastcgi"
 LOG_ROOT = "/var/log/fastcgi"
 SOCKET_ROOT = "/run/fastcgi"
+STATUS_ROOT = f"{SOCKET_ROOT}/status"
 CONFIG_ROOT = "/etc/fastcgi"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
@@ -68,6 +69,7 @@ FOREIGN_RUN = {
     "/run/user": "which belongs to people who are logged in",
     "/run/systemd": "which belongs to systemd",
     "/run/dbus": "which belongs to D-Bus",
+    STATUS_ROOT: "where the sockets of FPM's status are",
 }
 """Below /run, but no place for a site's socket."""
 
@@ -491,6 +493,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         # the operator's own address is a link, so that both work while Apache goes from one to the other
         "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
         "socket_bound": f"{SOCKET_ROOT}/{name}.sock",
+        "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         "apache_group": APACHE_ACCOUNT,
         # the PHP side
@@ -507,6 +510,11 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
         "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
     }
+
+
+def older_than_php_8(version: str | None) -> bool:
+    """Whether FPM has no socket of its own for the status page yet."""
+    return version is not None and int(version.split(".")[0]) < 8
 
 
 def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:
