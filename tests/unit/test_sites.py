@@ -240,7 +240,7 @@ FAILURE = [
     ("socket", "/srv/a.sock", '"/srv/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/run/a.sock", '"/run/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/running/a/b", '"/running/a/b"', "is not in a directory below /run (SEC-10)"),
-    ("socket", "/run/fastcgi/status/a.sock", '"/run/fastcgi/status/a.sock"', "where the sockets of FPM's status are"),
+    ("socket", "/run/fastcgi/status/a", '"/run/fastcgi/status/a"', "where the sockets of FPM's status are"),
     ("socket", "/run/php/a.sock", '"/run/php/a.sock"', "lies in /run/php, which Apache's account can"),
     ("socket", "/run/lock/a.sock", '"/run/lock/a.sock"', "lies in /run/lock, which everybody can"),
     ("socket", "/run/user/1000/a", '"/run/user/1000/a"', "lies in /run/user"),

@@ -382,7 +382,11 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     values = dict(service)
     assert values["User"] == site["user"]
     assert values["Group"] == site["group"]
-    assert values["Environment"].split() == [f"FPM_SOCKETS={site['socket_bound']}=3"]
+    sockets = [path for path in (site["socket_bound"], site["status_socket"]) if path]
+    passed = ",".join(f"{path}={descriptor}" for descriptor, path in enumerate(sockets, 3))
+    assert values["Environment"].split() == [f"FPM_SOCKETS={passed}"]
+    unit = read_unit(rendered("fpm_pool/templates/site.socket.j2", site))
+    assert [value for key, value in unit if key == "ListenStream"] == sockets
     assert values["ExecStart"].split() == [
         *(f"/usr/sbin/php-fpm{site['php_version']}", "--nodaemonize"),
         *("--prefix", site["log_directory"], "--fpm-config", site["fpm_config"]),
