@@ -382,11 +382,9 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     values = dict(service)
     assert values["User"] == site["user"]
     assert values["Group"] == site["group"]
-    sockets = [path for path in (site["socket_bound"], site["status_socket"]) if path]
-    passed = ",".join(f"{path}={descriptor}" for descriptor, path in enumerate(sockets, 3))
+    addresses = [site["socket_bound"], site["status_socket"]]
+    passed = ",".join(f"{path}={descriptor}" for descriptor, path in enumerate(addresses, 3))
     assert values["Environment"].split() == [f"FPM_SOCKETS={passed}"]
-    unit = read_unit(rendered("fpm_pool/templates/site.socket.j2", site))
-    assert [value for key, value in unit if key == "ListenStream"] == sockets
     assert values["ExecStart"].split() == [
         *(f"/usr/sbin/php-fpm{site['php_version']}", "--nodaemonize"),
         *("--prefix", site["log_directory"], "--fpm-config", site["fpm_config"]),
@@ -402,8 +400,8 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     # a colon parts source, destination and options; a minus in front forgives what is missing
     assert all(path.removeprefix("-").startswith("/") and ":" not in path for path in bound + read_only)
 
-    sockets = dict(read_unit(rendered("fpm_pool/templates/site.socket.j2", site)))
-    assert sockets["ListenStream"] == site["socket_bound"]
+    listening = read_unit(rendered("fpm_pool/templates/site.socket.j2", site))
+    assert [value for key, value in listening if key == "ListenStream"] == addresses
 
 
 def shape(lines):
