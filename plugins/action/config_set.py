@@ -56,6 +56,8 @@ class ActionModule(ActionBase):
                         f"two different files of the set {arguments.get('name')} have the path {item['path']}"
                     )
         arguments["validate"] = commands(arguments.get("validate") or [], sites)
+        if arguments.get("probe"):
+            arguments["probe"] = questions(arguments["probe"], sites)
         # the target needs the files alone; the sites themselves stay here
         arguments.update(sites=[], vars={}, files=[], payload=packed(list(items.values())))
         result.update(self._execute_module("webhosting.fastcgi.config_set", arguments, task_vars=task_vars))
@@ -165,6 +167,22 @@ def commands(patterns: list[list[str]], sites: list[dict[str, Any]]) -> list[lis
         else:
             result[tuple(pattern)] = None
     return [list(command) for command in result]
+
+
+def questions(entries: list[dict[str, Any]], sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What to ask of each site: nothing where the field of the URL is empty, several where it is a list."""
+    return [
+        {
+            **entry,
+            "site": site["name"],
+            "url": url,
+            "answer": filled(entry["answer"], site),
+            "unit": filled(entry.get("unit") or "", site),
+        }
+        for entry in entries
+        for site in sites
+        for url in paths(entry["url"], site)
+    ]
 
 
 def filled(pattern: str, site: Mapping[str, Any]) -> str:

@@ -103,9 +103,15 @@ def idle_sockets(paths: Collection[str]) -> list[str]:
     sockets = [os.path.basename(path) for path in units(paths) if path.endswith(".socket")]
     if not sockets or not managed():
         return []
-    done = subprocess.run(["systemctl", "is-active", *sockets], stdout=subprocess.PIPE, check=False)
-    states = done.stdout.decode().split()
-    return [socket for socket, state in zip(sockets, states) if state != "active"]
+    return [socket for socket, state in states(sockets).items() if state != "active"]
+
+
+def states(names: Sequence[str]) -> dict[str, str]:
+    """Units, each with whether it is active, inactive, deactivating and so on."""
+    if not names:
+        return {}
+    done = subprocess.run(["systemctl", "is-active", *names], stdout=subprocess.PIPE, check=False)
+    return dict(zip(names, done.stdout.decode().split()))
 
 
 def units(paths: Collection[str]) -> list[str]:

@@ -31,6 +31,9 @@ CONFIG_ROOT = "/etc/fastcgi"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
 
+PING_PATH = "/fastcgi-ping"
+"""What Apache answers by asking a site's FPM whether it is there, for config_set's probe alone."""
+
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
 
@@ -506,6 +509,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "service_file": f"{UNIT_ROOT}/{unit}.service",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
+        "probe_urls": probe_urls(site),
         "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
         "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
         "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
@@ -515,6 +519,16 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
 def older_than_php_8(version: str | None) -> bool:
     """Whether FPM has no socket of its own for the status page yet."""
     return version is not None and int(version.split(".")[0]) < 8
+
+
+def probe_urls(site: Mapping[str, Any]) -> list[str]:
+    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
+    if (site["engine"], site["process_manager"]) != ("proxy_fcgi", "fpm"):
+        return []
+    schemes = ["https"] if site["tls"] else ["http"]
+    if site["tls"] and not site["tls"].get("redirect", True):
+        schemes.insert(0, "http")
+    return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
 
 def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:

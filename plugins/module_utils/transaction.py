@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import probe, recovery, services
+from . import probe, recovery, services, web_probe
 from .journal import STATE_ROOT, Journal, Step, TransactionError, unfinished
 from .safe_files import Found, UnsafePath, write_file
 
@@ -54,7 +54,10 @@ class Difference:
 
 @dataclass
 class Outcome:
-    """What a change did, or would do. `recovered`: a killed run was undone first."""
+    """What a change did, or would do.
+
+    `recovered`: a killed run was undone first. `doubts`: what a probe could not prove.
+    """
 
     differences: list[Difference] = field(default_factory=list)
     sites_added: list[str] = field(default_factory=list)
@@ -62,6 +65,7 @@ class Outcome:
     sites_removed: list[str] = field(default_factory=list)
     sockets_started: list[str] = field(default_factory=list)
     recovered: bool = False
+    doubts: list[str] = field(default_factory=list)
 
 
 class Transaction:
@@ -74,6 +78,8 @@ class Transaction:
     :param reload: daemons to reload once the files are in place.
     :param prune: take away what the set no longer has, and change nothing else.
     :param patience: seconds that each command of `validate` may take.
+    :param questions: what to ask the web server about the sites that have changed, once it runs with it.
+    :param probe_patience: seconds for all questions together.
     """
 
     def __init__(
@@ -84,6 +90,8 @@ class Transaction:
         reload: Sequence[str] = (),
         prune: bool = False,
         patience: int = 120,
+        questions: Sequence[web_probe.Question] = (),
+        probe_patience: int = 300,
         state_root: str = STATE_ROOT,
     ) -> None:
         self.name = name
@@ -92,6 +100,8 @@ class Transaction:
         self.reload = list(reload)
         self.prune = prune
         self.patience = patience
+        self.questions = questions
+        self.probe_patience = probe_patience
         self.journal = Journal(name, state_root)
         self.files = self.journal.files
         self.owned: dict[str, str] = {}
@@ -126,7 +136,7 @@ class Transaction:
                 outcome = self._outcome([difference for step, difference in compared], bool(recovered))
                 steps = [step for step, difference in compared]
                 if steps or self._ownership() != self.owned:
-                    self._change(steps)
+                    outcome.doubts = self._change(steps)
                 self._start(outcome.sockets_started)
                 return outcome
         except OSError as error:
@@ -160,7 +170,8 @@ class Transaction:
             recovered=recovered,
         )
 
-    def _change(self, steps: list[Step]) -> None:
+    def _change(self, steps: list[Step]) -> list[str]:
+        """:returns: what the probe could not prove."""
         before, after = self.owned, self._ownership()
         swapped = False
         try:
@@ -179,9 +190,13 @@ class Transaction:
             self.journal.fault("swapped all")
             swapped = True
             touched = [step.path for step in steps]
+            changed = {after[path] for path in touched if path in after}
+            questions = [question for question in self.questions if question.site in changed]
+            web = web_probe.Probe(questions, self.reload, self.probe_patience)
             services.carry_out(before, after, touched, self.reload)
             self.journal.fault("followed")
             probe.sites(after, touched)
+            doubts = web.ask()
             self.journal.done()
         except BaseException as error:
             self._take_back(error, steps, (before, after) if swapped else None)
@@ -192,6 +207,7 @@ class Transaction:
             raise TransactionError(
                 f"{self.name}: the change is made, but not yet noted: {error}; the next run does that"
             ) from None
+        return doubts
 
     def _refuse_strangers(self) -> None:
         """A daemon that cannot run would neither follow the change nor its undoing."""

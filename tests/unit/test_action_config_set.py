@@ -298,6 +298,20 @@ def test_target_gets_one_call_without_the_sites(action):
     }
 
 
+def test_each_site_is_asked_at_each_of_its_addresses(action):
+    asked = action(
+        probe=[{"url": "{directories}", "answer": "I am {name}", "unit": "php-{user}", "required": False}]
+    )
+    asked.run(task_vars={})
+    assert [(q["site"], q["url"], q["answer"], q["unit"]) for q in asked.sent["probe"]] == [
+        ("alpha", "/srv/a", "I am alpha", "php-uk"),
+        ("alpha", "/srv/b", "I am alpha", "php-uk"),
+        ("beta", "/srv/a", "I am beta", "php-other"),
+        ("beta", "/srv/b", "I am beta", "php-other"),
+    ]
+    assert not any(question["required"] for question in asked.sent["probe"])
+
+
 def test_arguments_of_the_task_are_not_changed(action):
     one = action({"v.j2": "x"}, files=[{"path": "{vhost}", "template": "v.j2"}])
     before = json.dumps(one._task.args)

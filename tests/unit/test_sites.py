@@ -667,6 +667,21 @@ def test_sites_keep_their_order_and_absent_ones_are_left_out():
     assert names == ["gamma", "beta"]
 
 
+PING = "a.example/fastcgi-ping"
+
+
+@pytest.mark.parametrize(
+    ("tls", "urls"),
+    [
+        (None, [f"http://{PING}"]),
+        ({"certificate": "/c", "key": "/k"}, [f"https://{PING}"]),
+        ({"certificate": "/c", "key": "/k", "redirect": False}, [f"http://{PING}", f"https://{PING}"]),
+    ],
+)
+def test_probe_asks_wherever_the_site_is_served(tls, urls):
+    assert resolved(site("a", tls=tls))[0]["probe_urls"] == urls
+
+
 TLS = {"certificate": "/etc/ssl/all.pem", "key": "/etc/ssl/private/all.key"}
 
 
