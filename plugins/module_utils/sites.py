@@ -11,6 +11,7 @@ raises `InvalidSites` with every fault of the whole list at once.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable
@@ -452,6 +453,9 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
     pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
     fpm_directory = site["php_version"] and f"{CONFIG_ROOT}/fpm/{site['php_version']}"
+    bound = f"{SOCKET_ROOT}/{name}.sock"
+    socket = site.get("socket", bound)
+    link = socket if socket != bound else None
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
     of_the_model = {
         "max_execution_time": str(chain.max_execution_time),
@@ -493,9 +497,12 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "tmp_directory": f"{state}/tmp",
         "log_directory": log,
         # the seam
-        # the operator's own address is a link, so that both work while Apache goes from one to the other
-        "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
-        "socket_bound": f"{SOCKET_ROOT}/{name}.sock",
+        # the operator's own address is a link, for virtual hosts of the operator's own; both work
+        "socket": socket,
+        "socket_bound": bound,
+        "socket_link": link,
+        "socket_link_directory": link and posixpath.dirname(link),
+        "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
         "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         "apache_group": APACHE_ACCOUNT,

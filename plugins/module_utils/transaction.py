@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -263,6 +264,7 @@ class Transaction:
         if self.prune:
             return
         for item in self.items:
+            self._refuse_neighbours(item)
             owner = self._owner(item, strict)
             found = self._look(item.path)
             if found is None:
@@ -319,6 +321,16 @@ class Transaction:
             return True
         same_content = item.kind == "directory" or item.content.encode() == found.content
         return same_content and owner == (found.uid, found.gid, found.mode)
+
+    def _refuse_neighbours(self, item: Item) -> None:
+        """A path does not go from one site to another in one run: who uses it still means the former."""
+        former = self.owned.get(item.path) or item.site
+        if item.site not in ("", former) and former in {other.site for other in self.items}:
+            raise TransactionError(
+                f"{self.name}: {item.path} of site {item.site} is site {former}'s so far. Whoever uses it "
+                f"would reach the wrong site for a while; give it up there in one run, and take it in "
+                f"the next. Nothing was changed"
+            )
 
     def _refuse_foreign(self, item: Item, found: Found) -> None:
         """What somebody made by hand stays; only directories may be there before us."""
@@ -464,7 +476,8 @@ def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> Non
     try:
         os.link(source, copy, follow_symlinks=False)
     except OSError:
-        shutil.copy2(source, copy, follow_symlinks=False)
+        if stat.S_ISREG(os.lstat(source).st_mode) or os.path.islink(source):  # no daemon reads a socket
+            shutil.copy2(source, copy, follow_symlinks=False)
 
 
 def described(found: Found) -> str:

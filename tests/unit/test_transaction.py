@@ -147,6 +147,17 @@ def test_hand_made_files_are_named_and_left_alone(host):
     assert host.snapshot() == before
 
 
+def test_a_path_does_not_go_from_one_site_to_another_in_one_run(host):
+    """Two links that are swapped would lead who uses them to the wrong site."""
+    host.change(host.link("x", "pool/a", "a"), host.link("y", "pool/b", "b")).apply()
+    before = host.snapshot()
+    with pytest.raises(TransactionError, match="etc/x of site b is site a's so far"):
+        host.change(host.link("x", "pool/b", "b"), host.link("y", "pool/a", "a")).apply()
+    assert host.snapshot() == before
+    host.change(host.link("x", "pool/b", "b")).apply()  # a has left
+    assert os.readlink(host.path("x")) == "pool/b"
+
+
 def test_a_hand_made_file_that_is_right_already_is_taken_over(host):
     (host.etc / "x").write_text("same\n")
     (host.etc / "x").chmod(0o644)
