@@ -94,8 +94,8 @@ def strangers(daemons: Sequence[str]) -> dict[str, str]:
     """Those that the service manager cannot run, each with what it says of them, such as not-found."""
     if not daemons or not managed():
         return {}
-    states = run(["systemctl", "show", "--property=LoadState", "--value", *daemons]).split()
-    return {daemon: state for daemon, state in zip(daemons, states) if state != "loaded"}
+    found = run(["systemctl", "show", "--property=LoadState", "--value", *daemons]).split()
+    return {daemon: state for daemon, state in zip(daemons, found) if state != "loaded"}
 
 
 def idle_sockets(paths: Collection[str]) -> list[str]:
