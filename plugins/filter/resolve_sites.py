@@ -21,7 +21,10 @@ options:
     elements: dict
     required: true
   defaults:
-    description: Fields for every site that does not set them itself. Dictionaries are joined key by key.
+    description:
+      - Fields for every site that does not set them itself. Dictionaries are joined key by key.
+      - C(null) for C(tls) or C(front_controller) on a site undoes the default of all sites. Elsewhere C(null)
+        is as if the field were not there.
     type: dict
     default: {}
 author:

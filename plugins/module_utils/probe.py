@@ -59,18 +59,11 @@ def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
 def free(sockets: Sequence[str]) -> list[str]:
     """Those whose former master has left. One that still works off a long request is proof of itself."""
     for _ in range(20):
-        states = states_of(sockets)
-        if "deactivating" not in states:
+        states = services.states([service_of(path) for path in sockets])
+        if "deactivating" not in states.values():
             break
         time.sleep(0.1)
-    return [path for path, state in zip(sockets, states) if state != "deactivating"]
-
-
-def states_of(sockets: Sequence[str]) -> list[str]:
-    done = subprocess.run(
-        ["systemctl", "is-active", *map(service_of, sockets)], stdout=subprocess.PIPE, check=False
-    )
-    return done.stdout.decode().split()
+    return [path for path in sockets if states[service_of(path)] != "deactivating"]
 
 
 def service_of(socket_file: str) -> str:
@@ -80,10 +73,9 @@ def service_of(socket_file: str) -> str:
 def fault_of(socket_file: str) -> str:
     """Why nothing answers behind a socket unit; empty where something does."""
     with open(socket_file, encoding="utf-8") as unit:
-        listen = re.search(r"^ListenStream=(\S+)", unit.read(), re.MULTILINE)
+        addresses = re.findall(r"^ListenStream=(\S+)", unit.read(), re.MULTILINE)
     try:
-        if listen:
-            ask(listen[1])
+        answered(addresses)
         return ""
     except OSError as error:
         service = service_of(socket_file)
@@ -94,6 +86,17 @@ def fault_of(socket_file: str) -> str:
             check=False,
         ).stdout.decode(errors="replace")
         return f"PHP does not answer behind {socket_file}: {error}. The log of {service} ends:\n{log}"
+
+
+def answered(addresses: Sequence[str]) -> None:
+    """Ask behind the first address. Where all workers are busy, another one with its own process will do."""
+    for number, address in enumerate(addresses):
+        try:
+            ask(address)
+            return
+        except socket.timeout:
+            if number == len(addresses) - 1:
+                raise
 
 
 def ask(path: str) -> bytes:

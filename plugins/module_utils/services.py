@@ -79,15 +79,23 @@ def carry_out(
     systemctl("stop", on=gone)
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):
         run(["systemctl", "daemon-reload"])
+    for path in now_made:  # before the sockets, which may lie in a directory from there
+        run(["systemd-tmpfiles", "--create", path])
     systemctl("stop", "--no-block", on=services)  # a master finishes what it runs, and its socket waits
     systemctl("stop", on=blocked)  # systemd restarts a socket only while its service is down
     systemctl("restart", on=sockets)
     systemctl("start", on=new)
-    for path in now_made:
-        run(["systemd-tmpfiles", "--create", path])
     for daemon in reload:
         run(["systemctl", "reload-or-restart", daemon])
         run(["systemctl", "is-active", daemon])
+
+
+def strangers(daemons: Sequence[str]) -> dict[str, str]:
+    """Those that the service manager cannot run, each with what it says of them, such as not-found."""
+    if not daemons or not managed():
+        return {}
+    found = run(["systemctl", "show", "--property=LoadState", "--value", *daemons]).split()
+    return {daemon: state for daemon, state in zip(daemons, found) if state != "loaded"}
 
 
 def idle_sockets(paths: Collection[str]) -> list[str]:
@@ -95,9 +103,15 @@ def idle_sockets(paths: Collection[str]) -> list[str]:
     sockets = [os.path.basename(path) for path in units(paths) if path.endswith(".socket")]
     if not sockets or not managed():
         return []
-    done = subprocess.run(["systemctl", "is-active", *sockets], stdout=subprocess.PIPE, check=False)
-    states = done.stdout.decode().split()
-    return [socket for socket, state in zip(sockets, states) if state != "active"]
+    return [socket for socket, state in states(sockets).items() if state != "active"]
+
+
+def states(names: Sequence[str]) -> dict[str, str]:
+    """Units, each with whether it is active, inactive, deactivating and so on."""
+    if not names:
+        return {}
+    done = subprocess.run(["systemctl", "is-active", *names], stdout=subprocess.PIPE, check=False)
+    return dict(zip(names, done.stdout.decode().split()))
 
 
 def units(paths: Collection[str]) -> list[str]:

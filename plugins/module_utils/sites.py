@@ -11,6 +11,7 @@ raises `InvalidSites` with every fault of the whole list at once.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable
@@ -26,9 +27,13 @@ SITES_ROOT = "/var/www/sites"
 STATE_ROOT = "/var/lib/fastcgi"
 LOG_ROOT = "/var/log/fastcgi"
 SOCKET_ROOT = "/run/fastcgi"
+STATUS_ROOT = f"{SOCKET_ROOT}/status"
 CONFIG_ROOT = "/etc/fastcgi"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
+
+PING_PATH = "/fastcgi-ping"
+"""What Apache answers by asking a site's FPM whether it is there, for config_set's probe alone."""
 
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
@@ -68,6 +73,7 @@ FOREIGN_RUN = {
     "/run/user": "which belongs to people who are logged in",
     "/run/systemd": "which belongs to systemd",
     "/run/dbus": "which belongs to D-Bus",
+    STATUS_ROOT: "where the sockets of FPM's status are",
 }
 """Below /run, but no place for a site's socket."""
 
@@ -351,6 +357,9 @@ FIELDS: dict[str, Check] = {
     "extra_directives": list_of(directive, "Apache directives, one line each"),
 }
 
+NOTHING_BY_CHOICE = ("front_controller", "tls")
+"""Fields that a site can have nothing in: ``null`` there undoes the default of all sites."""
+
 OF_ONE_SITE = ("name", "user", "group", "server_name", "server_aliases", "document_root", "socket", "state")
 """Fields that cannot have a default for all sites."""
 
@@ -444,6 +453,9 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
     pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
     fpm_directory = site["php_version"] and f"{CONFIG_ROOT}/fpm/{site['php_version']}"
+    bound = f"{SOCKET_ROOT}/{name}.sock"
+    socket = site.get("socket", bound)
+    link = socket if socket != bound else None
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
     of_the_model = {
         "max_execution_time": str(chain.max_execution_time),
@@ -485,9 +497,13 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "tmp_directory": f"{state}/tmp",
         "log_directory": log,
         # the seam
-        # the operator's own address is a link, so that both work while Apache goes from one to the other
-        "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
-        "socket_bound": f"{SOCKET_ROOT}/{name}.sock",
+        # the operator's own address is a link, for virtual hosts of the operator's own; both work
+        "socket": socket,
+        "socket_bound": bound,
+        "socket_link": link,
+        "socket_link_directory": link and posixpath.dirname(link),
+        "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
+        "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         "apache_group": APACHE_ACCOUNT,
         # the PHP side
@@ -500,10 +516,26 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "service_file": f"{UNIT_ROOT}/{unit}.service",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
+        "probe_urls": probe_urls(site),
         "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
         "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
         "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
     }
+
+
+def older_than_php_8(version: str | None) -> bool:
+    """Whether FPM has no socket of its own for the status page yet."""
+    return version is not None and int(version.split(".")[0]) < 8
+
+
+def probe_urls(site: Mapping[str, Any]) -> list[str]:
+    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
+    if (site["engine"], site["process_manager"]) != ("proxy_fcgi", "fpm"):
+        return []
+    schemes = ["https"] if site["tls"] else ["http"]
+    if site["tls"] and not site["tls"].get("redirect", True):
+        schemes.insert(0, "http")
+    return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
 
 def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:
@@ -576,7 +608,9 @@ def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
             continue
         if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
-        result.append((label, resolved(merged(DEFAULTS, common, own), label, errors)))
+        undone = [field for field in NOTHING_BY_CHOICE if field in given and given[field] is None]
+        theirs = {field: value for field, value in common.items() if field not in undone}
+        result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors)))
     errors.extend(collisions(result))
     if errors:
         raise InvalidSites(errors)

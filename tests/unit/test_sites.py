@@ -240,6 +240,7 @@ FAILURE = [
     ("socket", "/srv/a.sock", '"/srv/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/run/a.sock", '"/run/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/running/a/b", '"/running/a/b"', "is not in a directory below /run (SEC-10)"),
+    ("socket", "/run/fastcgi/status/a", '"/run/fastcgi/status/a"', "where the sockets of FPM's status are"),
     ("socket", "/run/php/a.sock", '"/run/php/a.sock"', "lies in /run/php, which Apache's account can"),
     ("socket", "/run/lock/a.sock", '"/run/lock/a.sock"', "lies in /run/lock, which everybody can"),
     ("socket", "/run/user/1000/a", '"/run/user/1000/a"', "lies in /run/user"),
@@ -664,6 +665,40 @@ def test_site_root_is_only_what_the_collection_owns():
 def test_sites_keep_their_order_and_absent_ones_are_left_out():
     names = [one["name"] for one in resolved(site("gamma"), site("alpha", state="absent"), site("beta"))]
     assert names == ["gamma", "beta"]
+
+
+PING = "a.example/fastcgi-ping"
+
+
+@pytest.mark.parametrize(
+    ("tls", "urls"),
+    [
+        (None, [f"http://{PING}"]),
+        ({"certificate": "/c", "key": "/k"}, [f"https://{PING}"]),
+        ({"certificate": "/c", "key": "/k", "redirect": False}, [f"http://{PING}", f"https://{PING}"]),
+    ],
+)
+def test_probe_asks_wherever_the_site_is_served(tls, urls):
+    assert resolved(site("a", tls=tls))[0]["probe_urls"] == urls
+
+
+TLS = {"certificate": "/etc/ssl/all.pem", "key": "/etc/ssl/private/all.key"}
+
+
+@pytest.mark.parametrize(("field", "value"), [("tls", TLS), ("front_controller", "index.php")])
+def test_site_goes_without_what_all_others_have(field, value):
+    without, like_the_others = resolved(site("a", **{field: None}), site("b"), defaults={field: value})
+    assert without[field] is None
+    assert like_the_others[field] is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("php_version", "8.4"), ("htaccess", "none"), ("pm", {"max_children": 3})]
+)
+def test_null_elsewhere_is_as_if_the_field_were_not_there(field, value):
+    assert resolved(site(**{field: None}), defaults={field: value}) == resolved(
+        site(), defaults={field: value}
+    )
 
 
 def test_site_wins_over_defaults_key_by_key():
