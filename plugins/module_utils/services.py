@@ -89,7 +89,7 @@ def carry_out(
             patience = [] if wait else ["--no-block"]
             run(["systemctl", *arguments, *patience, *(os.path.basename(path) for path in on)])
 
-    systemctl("stop", on=[path for path in gone if path not in left])
+    systemctl("stop", on=up([path for path in gone if path not in left], run))
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):
         run(["systemctl", "daemon-reload"])
     systemctl("stop", "--no-block", on=services)  # a master finishes what it runs, and its socket waits
@@ -133,6 +133,15 @@ def listen(sockets: Collection[str], paths: Collection[str]) -> None:
     """Start sockets of the set `paths` that do not listen; those that are lent, with their daemon."""
     daemons = {os.path.basename(path): daemon for path, daemon in lent(paths).items()}
     run(["systemctl", "restart", *sorted({daemons.get(socket, socket) for socket in sockets})])
+
+
+def up(paths: Sequence[str], run: Callable[[Sequence[str]], str]) -> list[str]:
+    """Those that are not down; the service manager does not know all of what a killed run was to make."""
+    if not paths:
+        return []
+    names = [os.path.basename(path) for path in paths]
+    states = run(["systemctl", "show", "--property=ActiveState", "--value", *names]).split()
+    return [path for path, state in zip(paths, states) if state != "inactive"]
 
 
 def lent(paths: Collection[str]) -> dict[str, str]:
