@@ -621,8 +621,8 @@ def share_clocks(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
         seconds = site["timeout"]["process_control_timeout"]
         if seconds > SHARED_STOP_LIMIT:
             yield (
-                f"{label}.timeout.process_control_timeout: {seconds} s is too long for a shared master, where "
-                f"a change of any site stops all of them for as long as a request of this one runs; use at "
+                f"{label}.timeout.process_control_timeout: {seconds} s is too long for a shared master: a "
+                f"change of any site stops all of them for as long as a request of this one runs; use at "
                 f"most {SHARED_STOP_LIMIT}, with a shorter request_terminate_timeout, or give the sites "
                 f"masters of their own (fpm_pool_master: own)"
             )

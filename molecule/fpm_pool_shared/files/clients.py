@@ -1,4 +1,4 @@
-"""Ask for scripts without a pause until told to stop by SIGTERM; then say as JSON what became of the requests.
+"""Ask for scripts again and again until told to stop by SIGTERM; then say as JSON what became of it.
 
 usage: clients SOCKET SCRIPT [SOCKET SCRIPT]...
 
@@ -43,7 +43,7 @@ def client(path, script, results):
         results["slowest"] = max(results["slowest"], seconds)
         if wrong:
             results["failed"].append(f"{started:.2f} +{seconds:.2f} {wrong}")
-            time.sleep(0.05)
+        time.sleep(0.05)
 
 
 signal.signal(signal.SIGTERM, lambda *_: done.set())

@@ -10,7 +10,9 @@ PROGRAM = "/usr/local/lib/fastcgi/shared-fpm"
 @pytest.fixture
 def opcache_without_users(host):
     """The opcache as it is where nobody has told it to look at the modes of files."""
-    host.check_output(f"cp -a {PROGRAM} /root/ && sed -i s/validate_permission=1/validate_permission=0/ {PROGRAM}")
+    host.check_output(
+        f"cp -a {PROGRAM} /root/ && sed -i s/validate_permission=1/validate_permission=0/ {PROGRAM}"
+    )
     host.check_output("systemctl restart php8.2-fpm")
     yield
     host.check_output(f"mv /root/shared-fpm {PROGRAM} && systemctl restart php8.2-fpm")
@@ -21,9 +23,8 @@ def stolen(alpha, beta):
     secret = f"{beta.root}/secret.php"
     include = f"$file = '{secret}'; echo json_encode(@include $file);"
     # older than two seconds: the opcache does not take what may still be being written
-    alpha.host.check_output(
-        f"{beta.writing('secret.php', 'return 42;')} && chmod 600 {secret} && touch --date '1 minute ago' {secret}"
-    )
+    older = f"chmod 600 {secret} && touch --date '1 minute ago' {secret}"
+    alpha.host.check_output(f"{beta.writing('secret.php', 'return 42;')} && {older}")
     ask = [site.writing("include.php", include) for site in (alpha, beta)]
     ask += [beta.asking("include.php"), beta.asking("include.php"), alpha.asking("include.php")]
     told = alpha.host.check_output(" && ".join(ask))
@@ -53,7 +54,9 @@ def test_neighbour_cannot_connect(host, alpha):
 def test_worker_has_no_socket_of_a_neighbour(host, alpha, beta):
     """The master has them all. Whoever had a neighbour's could answer in its name."""
     open_files = alpha.run("echo implode(' ', array_map('readlink', glob('/proc/self/fd/*')));").body
-    listening = {line.split()[-1]: line.split()[-2] for line in host.file("/proc/net/unix").content_string.splitlines()}
+    listening = {
+        line.split()[-1]: line.split()[-2] for line in host.file("/proc/net/unix").content_string.splitlines()
+    }
     assert f"socket:[{listening[alpha.socket]}]" in open_files
     assert f"socket:[{listening[beta.socket]}]" not in open_files
 

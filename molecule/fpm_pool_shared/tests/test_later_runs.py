@@ -1,7 +1,8 @@
-"""Later runs of the role, and what happens to the service: requests, refusals, kills, the last site, and the way back."""
+"""Later runs of the role, and what happens to the service: requests, refusals, kills, the way back."""
 
 import contextlib
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,11 @@ $until = microtime(true) + 0.05;
 while (microtime(true) < $until);
 echo json_encode(['uid' => posix_geteuid(), 'memory' => ini_get('memory_limit')]);
 """
-ADDRESSES = {"alpha": "/run/fastcgi/alpha.sock", "beta": "/run/beta/php.sock", "gamma": "/run/fastcgi/gamma.sock"}
+ADDRESSES = {
+    "alpha": "/run/fastcgi/alpha.sock",
+    "beta": "/run/beta/php.sock",
+    "gamma": "/run/fastcgi/gamma.sock",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +73,7 @@ def asking(host):
     def asking():
         pairs = " ".join(f"{ADDRESSES[name]} /var/www/sites/{name}/uid.php" for name in ("alpha", "beta"))
         host.check_output(
-            "systemd-run --collect --unit=asking --uid=www-data --property=StandardOutput=truncate:/run/asked "
+            "systemd-run --collect --unit=asking --uid=www-data -p StandardOutput=truncate:/run/asked "
             f"python3 /usr/local/lib/clients.py {pairs}"
         )
         try:
@@ -87,12 +92,13 @@ def state(host):
     """All that the role may write on disk, with contents, and what the service manager has of it."""
 
     def state():
-        places = "/etc/fastcgi /etc/php /etc/systemd/system /etc/logrotate.d /etc/tmpfiles.d /usr/local/lib/fastcgi"
-        return host.check_output(
+        places = "/etc/{fastcgi,php,systemd/system,logrotate.d,tmpfiles.d} /usr/local/lib/fastcgi"
+        look = (
             f"find {places} /var/log/fastcgi -printf '%p %y %u %g %m %l\\n' | sort; "
             f"find {places} -type f -exec sha256sum {{}} + | sort; "
             "systemctl list-units --all --plain --no-legend 'fastcgi-*.socket' 'stop-idle-*' | sort"
         )
+        return host.check_output(f"bash -c {shlex.quote(look)}")
 
     return state
 
@@ -114,7 +120,9 @@ def test_master_waits_for_the_longest_request_of_all_sites(host, converged):
     """REL-03, TMO-22: C >= R + H of the site that has the longest, and TimeoutStopSec above it."""
     slow = {**GAMMA, "timeout": {"max_execution_time": 10, "request_terminate_timeout": 30}}
     converged([*SITES, slow])
-    clock = host.check_output(f"php-fpm8.2 -tt 2>&1 | sed -n 's/.*process_control_timeout = \\([0-9]*\\).*/\\1/p'")
+    clock = host.check_output(
+        "php-fpm8.2 -tt 2>&1 | sed -n 's/.*process_control_timeout = \\([0-9]*\\).*/\\1/p'"
+    )
     stop = host.check_output(f"systemctl show -P TimeoutStopUSec {SERVICE}")
     assert (clock, stop) == ("31", "36s")
     converged(SITES)
@@ -141,16 +149,17 @@ def test_host_that_boots_serves_also_where_the_service_is_not_enabled(host, aske
         assert host.check_output("systemctl is-active fastcgi-alpha.socket") == "active"
 
 
+POOL = "[by-hand]\nuser = {user}\nlisten = {directory}/x.sock\npm = {mode}\npm.max_children = 1\n"
 REFUSED = {
-    "what FPM's own test finds": "[by-hand]\nuser = nobody\nlisten = /run/by-hand.sock\npm = sometimes\n",
-    "what it passes over (FPM-01)": "[by-hand]\nuser = nobody\nlisten = /run/missing/by-hand.sock\npm = static\n"
-    "pm.max_children = 1\n",
-    "a name twice (SEC-06)": "[ALPHA]\nuser = beta\n",
+    "what its own test finds": POOL.format(user="nobody", directory="/run", mode="sometimes"),
+    "a missing directory, FPM-01": POOL.format(user="nobody", directory="/run/missing", mode="static"),
+    "the user root, FPM-01": POOL.format(user="root", directory="/run", mode="static"),
+    "the name of a site, SEC-06": "[ALPHA]\nuser = beta\n",
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_pool_that_would_end_the_master_is_found_before_anything_changes(host, converge, asked, state, what):
+def test_pool_that_would_harm_all_is_found_before_anything_changes(host, converge, asked, state, what):
     """REL-01, REL-02."""
     master = host.check_output(f"systemctl show -P MainPID {SERVICE}")
     host.check_output(f"printf %s > {POOLS}/by-hand.conf", REFUSED[what])
@@ -159,6 +168,7 @@ def test_pool_that_would_end_the_master_is_found_before_anything_changes(host, c
         run = converge([*SITES, GAMMA])
         assert run.returncode != 0
         assert f"{POOLS}/by-hand.conf" in run.stdout
+        assert ("of site alpha" in run.stdout) == ("ALPHA" in REFUSED[what])
         assert state() == before
         assert host.run(f"systemctl reload {SERVICE}").rc != 0
         assert host.check_output(f"systemctl show -P MainPID {SERVICE}") == master
@@ -173,8 +183,9 @@ def test_master_that_does_not_start_brings_the_old_files_back(host, converge, as
     words = "cannot reach the licence server"
     before = state()
     # once, since the old files could not be brought to run either otherwise
-    once = f"[Service]\\nExecStartPre=/bin/sh -c '! rm /run/broken 2>/dev/null || {{ echo {words}; exit 1; }}'\\n"
-    host.check_output(f"mkdir -p {drop_in} && printf \"{once}\" > {drop_in}/local.conf && touch /run/broken")
+    once = f"ExecStartPre=/bin/sh -c '! rm /run/broken || {{ echo {words}; exit 1; }}'"
+    host.check_output(f'mkdir -p {drop_in} && printf "[Service]\\n%s\\n" "{once}" > {drop_in}/local.conf')
+    host.check_output("touch /run/broken")
     try:
         run = converge([*SITES, GAMMA])
         assert run.returncode != 0
@@ -210,7 +221,9 @@ def test_killed_change_of_the_kind_of_master_leaves_a_host_that_serves(host, con
     converged(SITES, to)
 
 
-def test_change_of_the_kind_of_master_loses_nothing_and_leaves_nothing_behind(host, converged, asking, state, asked):
+def test_change_of_the_kind_of_master_loses_nothing_and_leaves_nothing_behind(
+    host, converged, asking, state, asked
+):
     shared = state()
     with asking():
         converged(SITES, "own")
@@ -227,32 +240,33 @@ def test_change_of_the_kind_of_master_loses_nothing_and_leaves_nothing_behind(ho
     assert host.run("systemctl is-active 'fastcgi-*.service'").stdout.split() == []
 
 
-def test_last_site_that_goes_gives_the_package_its_service_back(host, converged, asked):
-    converged([])
-    assert host.check_output(f"systemctl is-active {SERVICE}") == "active"
-    assert host.check_output(f"ls {POOLS} /run/fastcgi").split() == [f"{POOLS}:", "www.conf", "/run/fastcgi:"]
-    master = host.check_output(f"tr '\\0' ' ' < /proc/$(systemctl show -P MainPID {SERVICE})/cmdline")
-    assert "opcache" not in master
-    converged(SITES)
-    assert asked("alpha")["memory"] == "128M"
-
-
-def test_last_site_that_goes_where_no_other_pool_is_leaves_the_service_stopped(host, converged, asked):
-    """FPM-04."""
-    host.check_output(f"mv {POOLS}/www.conf /root/")
-    try:
-        converged([])
-        assert host.check_output(f"systemctl show -P ActiveState -P Result {SERVICE}").split() == ["success", "inactive"]
-        assert host.check_output("systemctl --failed --no-legend") == ""
-        converged(SITES)
-        assert asked("alpha")["memory"] == "128M"
-    finally:
-        host.check_output(f"mv /root/www.conf {POOLS}/ && systemctl restart {SERVICE}")
-
-
 def test_limits_are_refused_with_the_name_of_the_site(converge, state):
     before = state()
     run = converge([SITES[0], {**SITES[1], "limits": {"memory_max": "64M"}}])
     assert run.returncode != 0
     assert "sites[1] (beta).limits" in run.stdout
     assert state() == before
+
+
+def test_last_site_that_goes_gives_the_package_its_service_back(host, converged):
+    converged([])
+    assert host.check_output(f"systemctl is-active {SERVICE}") == "active"
+    assert host.check_output(f"ls {POOLS} /run/fastcgi").split() == [f"{POOLS}:", "www.conf", "/run/fastcgi:"]
+    master = host.check_output(f"tr '\\0' ' ' < /proc/$(systemctl show -P MainPID {SERVICE})/cmdline")
+    assert "opcache" not in master
+
+
+def test_last_site_that_goes_where_no_other_pool_is_leaves_the_service_stopped(host, converged, asked):
+    """FPM-04."""
+    host.check_output(f"mv {POOLS}/www.conf /root/")
+    try:
+        converged(SITES)
+        assert asked("alpha")["memory"] == "128M"
+        converged([])
+        assert host.check_output(f"systemctl show -P ActiveState -P Result {SERVICE}").split() == [
+            "success",
+            "inactive",
+        ]
+        assert host.check_output("systemctl --failed --no-legend") == ""
+    finally:
+        host.check_output(f"mv /root/www.conf {POOLS}/ && systemctl restart {SERVICE}")
