@@ -102,7 +102,7 @@ def carry_out(
     borrowers = {
         *(daemon for path, daemon in lent_now.items() if after.get(path) in changed_sites),
         *(daemon for path, daemon in lent_before.items() if before.get(path) in changed_sites),
-        *(daemon for daemon in lent_now.values() if any(in_drop_ins(path, daemon) for path in touched)),
+        *(daemon for daemon in set(lent_now.values()) if drop_ins(daemon) in map(os.path.dirname, touched)),
     }
     with words_of(borrowers, run):
         # it wants its sockets, so that those which do not listen yet start meanwhile
@@ -151,8 +151,8 @@ def lent(paths: Collection[str]) -> dict[str, str]:
     return {socket: daemon for socket, daemon in sockets.items() if socket in paths}
 
 
-def in_drop_ins(path: str, daemon: str) -> bool:
-    return os.path.dirname(path) == f"{UNIT_ROOT}/{daemon}.d"
+def drop_ins(daemon: str) -> str:
+    return f"{UNIT_ROOT}/{daemon}.d"
 
 
 @contextlib.contextmanager
