@@ -94,7 +94,7 @@ def state(host):
     def state():
         places = "/etc/{fastcgi,php,systemd/system,logrotate.d,tmpfiles.d} /usr/local/lib/fastcgi"
         look = (
-            f"find {places} /var/log/fastcgi -printf '%p %y %u %g %m %l\\n' | sort; "
+            f"(find {places}; echo /var/log/fastcgi/*) | xargs stat --format='%N %U %G %a' | sort; "
             f"find {places} -type f -exec sha256sum {{}} + | sort; "
             "systemctl list-units --all --plain --no-legend 'fastcgi-*.socket' 'stop-idle-*' | sort"
         )
