@@ -38,7 +38,9 @@ class ActionModule(TakesResolvedSites, ActionBase):
         for entry in arguments.get("files") or []:
             for item in renderer.items(dict(entry), sites, prune=bool(arguments.get("prune"))):
                 first = items.setdefault(item["path"], item)
-                if {**first, "site": ""} != {**item, "site": ""}:
+                if first["site"] != item["site"]:
+                    first["site"] = item["site"] = ""  # of several sites, so of none
+                if first != item:
                     raise AnsibleActionFail(
                         f"two different files of the set {arguments.get('name')} have the path {item['path']}"
                     )

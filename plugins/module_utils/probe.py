@@ -46,12 +46,14 @@ def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
         return
     changed = {files[path] for path in touched if path in files} - {""}
     sockets = [path for path in services.units(files) if path.endswith(".socket") and files[path] in changed]
+    lent = services.lent(files)
     for start in range(0, len(sockets), AT_ONCE):
         batch = free(sockets[start : start + AT_ONCE])
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            faults = [fault for fault in pool.map(fault_of, batch) if fault]
-        if batch:
-            services.run(["systemctl", "stop", "--no-block", *map(service_of, batch)])
+            faults = [fault for fault in pool.map(fault_of, batch, map(lent.get, batch)) if fault]
+        own = [service_of(path) for path in batch if path not in lent]
+        if own:
+            services.run(["systemctl", "stop", "--no-block", *own])
         if faults:
             raise services.ServiceError("\n".join(faults))
 
@@ -70,15 +72,15 @@ def service_of(socket_file: str) -> str:
     return os.path.basename(socket_file)[: -len("socket")] + "service"
 
 
-def fault_of(socket_file: str) -> str:
-    """Why nothing answers behind a socket unit; empty where something does."""
+def fault_of(socket_file: str, daemon: str | None) -> str:
+    """Why nothing answers behind a socket unit, which may be lent to a daemon; empty where something does."""
     with open(socket_file, encoding="utf-8") as unit:
         addresses = re.findall(r"^ListenStream=(\S+)", unit.read(), re.MULTILINE)
     try:
         answered(addresses)
         return ""
     except OSError as error:
-        service = service_of(socket_file)
+        service = daemon or service_of(socket_file)
         log = subprocess.run(
             ["journalctl", "--no-pager", "--output=cat", "--lines=8", f"--unit={service}"],
             stdout=subprocess.PIPE,

@@ -20,6 +20,7 @@ from . import timeouts
 
 ENGINES = ("proxy_fcgi",)
 PROCESS_MANAGERS = ("fpm",)
+MASTERS = ("own", "shared")
 HTACCESS = ("none", "safe", "trusted")
 STATES = ("present", "absent")
 
@@ -29,6 +30,7 @@ LOG_ROOT = "/var/log/fastcgi"
 SOCKET_ROOT = "/run/fastcgi"
 STATUS_ROOT = f"{SOCKET_ROOT}/status"
 CONFIG_ROOT = "/etc/fastcgi"
+PHP_ROOT = "/etc/php"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
 
@@ -40,6 +42,9 @@ SOCKET_PATH_LIMIT = 95
 
 SOCKET_BACKLOG = 4096
 """At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""
+
+SHARED_STOP_LIMIT = 540
+"""Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
 
 APACHE_ACCOUNT = "www-data"
 RESERVED_ACCOUNTS = {
@@ -445,17 +450,19 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, Any]:
+def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -> dict[str, Any]:
     """All that follows from one site's fields. `site` has every default in it."""
     name, user = site["name"], site.get("user", site["name"])
     document_root = site.get("document_root", f"{SITES_ROOT}/{name}")
     chain = timeouts.derive(site["timeout"])
     pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
-    fpm_directory = site["php_version"] and f"{CONFIG_ROOT}/fpm/{site['php_version']}"
     bound = f"{SOCKET_ROOT}/{name}.sock"
     socket = site.get("socket", bound)
     link = socket if socket != bound else None
+    version = site["php_version"]
+    fpm_directory = version and f"{CONFIG_ROOT}/fpm/{version}"
+    package = f"php{version}-fpm.service"
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
     of_the_model = {
         "max_execution_time": str(chain.max_execution_time),
@@ -514,6 +521,14 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
         "socket_wanted": f"{UNIT_ROOT}/sockets.target.wants/{unit}.socket",
         "service_unit": f"{unit}.service",
         "service_file": f"{UNIT_ROOT}/{unit}.service",
+        # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
+        "slow_log": "slow.log" if master == "own" else f"{log}.slow.log",
+        # a master for all sites of a version, in the service of the package
+        "master": master,
+        "shared_unit": version and package,
+        "shared_drop_in": version and f"{UNIT_ROOT}/{package}.d/fastcgi.conf",
+        "shared_wants": version and f"{UNIT_ROOT}/{package}.wants/{unit}.socket",
+        "shared_config": version and f"{PHP_ROOT}/{version}/fpm/pool.d/zz-fastcgi.conf",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
         "probe_urls": probe_urls(site),
@@ -577,15 +592,20 @@ def hidden_settings(php_value: Mapping[str, str], php_admin_value: Mapping[str, 
 # ---------------------------------------------------------------- all sites
 
 
-def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
+def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[str, Any]]:
     """Validate the whole list and return its present sites with all that follows from them.
 
     :param sites: the operator's list.
     :param defaults: fields for every site that does not set them itself.
+    :param master: whether each site has a master of its own, or all those of a PHP version share one.
     :raises InvalidSites: with every fault found, each naming the site and the field.
     """
+    if master not in MASTERS:
+        raise InvalidSites([f"master: {shown(master)} is not one of: {', '.join(MASTERS)}"])
     errors: list[str] = []
     common = checked({} if defaults is None else defaults, DEFAULTS_LABEL, errors, barred=OF_ONE_SITE)
+    if master == "shared":
+        errors.extend(limits_problems(common, DEFAULTS_LABEL))
     if not isinstance(sites, (list, tuple)):
         raise InvalidSites([*errors, f"sites: {shown(sites)} is not a list"])
     result: list[tuple[str, dict[str, Any]]] = []
@@ -610,11 +630,42 @@ def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
             errors.extend(default_account_problems(own["name"], label))
         undone = [field for field in NOTHING_BY_CHOICE if field in given and given[field] is None]
         theirs = {field: value for field, value in common.items() if field not in undone}
-        result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors)))
+        if master == "shared":
+            errors.extend(limits_problems(own, label))
+        result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors, master)))
     errors.extend(collisions(result))
+    if master == "shared":
+        errors.extend(share_clocks(result))
     if errors:
         raise InvalidSites(errors)
     return [site for label, site in result]
+
+
+def limits_problems(given: Mapping[str, Any], label: str) -> Iterable[str]:
+    if given.get("limits"):
+        yield (
+            f"{label}.limits: cannot hold with a shared master, whose sites are one unit to systemd; take "
+            f"it away, or give the sites masters of their own (fpm_pool_master: own)"
+        )
+
+
+def share_clocks(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
+    """A shared master has one clock for its end, so each of its sites has that of the most patient one."""
+    for label, site in sites:
+        seconds = site["timeout"]["process_control_timeout"]
+        if seconds > SHARED_STOP_LIMIT:
+            yield (
+                f"{label}.timeout.process_control_timeout: {seconds} s is too long for a shared master: a "
+                f"change of any site stops all of them for as long as a request of this one runs; use at "
+                f"most {SHARED_STOP_LIMIT}, with a shorter request_terminate_timeout, or give the sites "
+                f"masters of their own (fpm_pool_master: own)"
+            )
+    for clock in ("process_control_timeout", "stop_timeout"):
+        longest: dict[str, int] = {}
+        for _, site in sites:
+            longest[site["php_version"]] = max(longest.get(site["php_version"], 0), site["timeout"][clock])
+        for _, site in sites:
+            site["timeout"][clock] = longest[site["php_version"]]
 
 
 def default_account_problems(name: str, label: str) -> Iterable[str]:

@@ -133,6 +133,9 @@ class Transaction:
                 ]
                 self.journal.clear()
                 self.owned = self.journal.manifest()
+                # before the comparison, since it makes directories that the set may have too
+                daemons = {*services.lent(self.owned).values(), *services.lent(self._ownership()).values()}
+                recovery.install([*self.reload, *sorted(daemons)])
                 compared = list(self._compare(strict=True))
                 outcome = self._outcome([difference for step, difference in compared], bool(recovered))
                 steps = [step for step, difference in compared]
@@ -140,7 +143,7 @@ class Transaction:
                     outcome.doubts = self._change(steps)
                 self._start(outcome.sockets_started)
                 return outcome
-        except OSError as error:
+        except (OSError, services.ServiceError) as error:
             raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
 
     def _recover(self, journal: Journal) -> bool:
@@ -155,7 +158,7 @@ class Transaction:
     def _start(self, sockets: Sequence[str]) -> None:
         if sockets:
             try:
-                services.run(["systemctl", "start", *sockets])
+                services.listen(sockets, self._ownership())
             except services.ServiceError as error:
                 raise TransactionError(f"{self.name}: {error}") from None
 
@@ -177,7 +180,6 @@ class Transaction:
         swapped = False
         try:
             self._refuse_strangers()
-            recovery.install(self.reload)
             self._stage(steps)
             self.journal.fault("staged")
             self.journal.begin(steps, before, after, self.reload)

@@ -23,6 +23,8 @@ description:
   - A file directly in C(/etc/systemd/system) is a unit of its site. Units of sites that left the set are
     stopped, sockets of new sites are started, and the service of a changed site is asked to finish, so that
     its socket starts it again with the new configuration. Connections wait in the socket meanwhile.
+  - A link in C(/etc/systemd/system/<daemon>.wants) lends its socket to a daemon that is not of the set. That
+    daemon is restarted when its sites change. When it has none any more, it goes back to what it was.
 options:
   name:
     description: The set. One manifest is kept for each name.

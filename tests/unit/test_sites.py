@@ -637,6 +637,43 @@ def test_no_two_sites_have_a_path_or_unit_in_common():
     assert shared <= {path.format(name) for path in twice for name in names}
 
 
+def test_sites_of_one_version_share_the_clocks_of_the_most_patient_one():
+    """REL-03, TMO-22."""
+    sites = model.resolve(
+        [
+            site(php_version="8.2"),
+            site("beta", php_version="8.2", timeout={"max_execution_time": 300}),
+            site("gamma", php_version="8.4"),
+        ],
+        master="shared",
+    )
+    clocks = [(one["timeout"]["process_control_timeout"], one["timeout"]["stop_timeout"]) for one in sites]
+    assert clocks == [(310, 315), (310, 315), (40, 45)]
+    assert [one["timeout"]["proxy_timeout"] for one in sites] == [45, 315, 45]
+
+
+@pytest.mark.parametrize("limits", [{"memory_max": "1G"}, {"tasks_max": 256}])
+def test_limits_of_a_site_cannot_hold_with_a_shared_master(limits):
+    with pytest.raises(model.InvalidSites) as caught:
+        model.resolve([site(), site("beta", limits=limits)], {"limits": limits}, "shared")
+    assert [error.split(":")[0] for error in caught.value.errors] == [
+        "site defaults.limits",
+        "sites[1] (beta).limits",
+    ]
+
+
+def test_request_that_would_hold_up_all_sites_is_refused_with_a_shared_master():
+    given = [site(), site("beta", timeout={"max_execution_time": 3600})]
+    with pytest.raises(model.InvalidSites, match=r"sites\[1\] \(beta\).*3610 s is too long .* at most 540"):
+        model.resolve(given, master="shared")
+    assert model.resolve(given)
+
+
+def test_kind_of_master_is_one_of_two():
+    with pytest.raises(model.InvalidSites, match='master: "mine" is not one of: own, shared'):
+        model.resolve([site()], master="mine")
+
+
 def test_no_worker_begins_the_name_of_another():
     workers = [one["worker"] for one in resolved(*map(site, ["a", "a-fpm", "aa", "b", "fpm", "fpm-fpm"]))]
     assert not [(a, b) for a in workers for b in workers if a is not b and b.startswith(a)]

@@ -355,10 +355,11 @@ def resolved_sites(draw):
     return model.resolve([given])[0]
 
 
-@given(resolved_sites())
-def test_pool_means_to_fpm_what_the_site_says(site):
-    found = read_ini(rendered("fpm_pool/templates/pool.conf.j2", site))
-    assert {section for section, _, _ in found} == {"global", site["name"]}
+@given(resolved_sites(), st.sampled_from(model.MASTERS))
+def test_pool_means_to_fpm_what_the_site_says(site, master):
+    found = read_ini(rendered("fpm_pool/templates/pool.conf.j2", {**site, "master": master}))
+    # where the master is shared, what holds for all pools is no site's to say (SEC-06)
+    assert {section for section, _, _ in found} - {site["name"]} == ({"global"} if master == "own" else set())
     pool = [(key, value) for section, key, value in found if section == site["name"]]
     assert len(dict(pool)) == len(pool)
     expected = {
