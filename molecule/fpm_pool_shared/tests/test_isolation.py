@@ -97,3 +97,14 @@ def test_request_that_hangs_is_ended_without_harm_to_others(alpha, beta):
     assert not hung.ended
     assert 4 <= hung.seconds < 5.5
     assert beta.run("echo 'served';").body == "served"
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta"])
+def test_root_alone_reads_the_status_of_each_site(host, as_user, name):
+    ask = (
+        "SCRIPT_NAME=/fastcgi-status SCRIPT_FILENAME=/fastcgi-status REQUEST_METHOD=GET "
+        f"cgi-fcgi -bind -connect /run/fastcgi/status/{name}.sock"
+    )
+    assert f"pool:                 {name}\n" in host.check_output(ask)
+    for user in ("www-data", name):
+        assert "Could not connect" in as_user(user, ask).stderr
