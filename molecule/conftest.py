@@ -55,12 +55,12 @@ def get(host):
     return get
 
 
-@pytest.fixture
-def play(tmp_path):
+@pytest.fixture(scope="module")
+def play(tmp_path_factory):
     """Run a playbook against the host under test; further arguments are ansible-playbook's."""
 
     def play(playbook: Path, variables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
-        file = tmp_path / "variables.json"
+        file = tmp_path_factory.mktemp("play") / "variables.json"
         file.write_text(json.dumps(variables))
         command = Path(sys.executable).parent / "ansible-playbook"
         return subprocess.run(

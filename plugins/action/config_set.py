@@ -8,17 +8,21 @@ import base64
 import json
 import os
 import re
+import traceback
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.filter.core import comment
 from ansible_collections.webhosting.fastcgi.plugins.plugin_utils.resolved_sites import TakesResolvedSites
 
 SCRATCH = "{scratch}"
+TEMPLATE = "<template>"
+"""What Jinja2 calls the file of a template that it was given as text."""
+
 FIELD = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -34,11 +38,15 @@ class ActionModule(TakesResolvedSites, ActionBase):
         for entry in arguments.get("files") or []:
             for item in renderer.items(dict(entry), sites, prune=bool(arguments.get("prune"))):
                 first = items.setdefault(item["path"], item)
-                if {**first, "site": ""} != {**item, "site": ""}:
+                if first["site"] != item["site"]:
+                    first["site"] = item["site"] = ""  # of several sites, so of none
+                if first != item:
                     raise AnsibleActionFail(
                         f"two different files of the set {arguments.get('name')} have the path {item['path']}"
                     )
         arguments["validate"] = commands(arguments.get("validate") or [], sites)
+        if arguments.get("probe"):
+            arguments["probe"] = questions(arguments["probe"], sites)
         # the target needs the files alone; the sites themselves stay here
         arguments.update(sites=[], vars={}, files=[], payload=packed(list(items.values())))
         result.update(self._execute_module("webhosting.fastcgi.config_set", arguments, task_vars=task_vars))
@@ -99,17 +107,35 @@ class Renderer:
             item["target"] = os.path.relpath(filled(entry["link"], own), os.path.dirname(path))
         elif kind == "file" and not prune:
             scope = {"sites": sites} if site is None else {"site": site}
-            try:
-                item["content"] = self.template(entry["template"]).render(**self.variables, **scope)
-            except jinja2.TemplateError as error:
-                raise AnsibleActionFail(f"template {entry['template']} for {path}: {error}") from error
+            item["content"] = self.rendered(entry["template"], path, scope)
         return item
+
+    def rendered(self, name: str, path: str, scope: Mapping[str, Any]) -> str:
+        try:
+            return self.template(name).render(**self.variables, **scope)
+        except AnsibleError:
+            raise
+        except Exception as error:  # whatever an expression in a template may raise
+            of_site = f" of site {scope['site'].get('name')}" if "site" in scope else ""
+            reason = str(error) if isinstance(error, jinja2.TemplateError) else repr(error)
+            raise AnsibleActionFail(
+                f"template {name}{at_line(error)} for {path}{of_site}: {reason}; nothing was changed"
+            ) from error
 
     def template(self, name: str) -> jinja2.Template:
         if name not in self.templates:
             with open(self.action._find_needle("templates", name), encoding="utf-8") as source:
                 self.templates[name] = self.environment.from_string(source.read())
         return self.templates[name]
+
+
+def at_line(error: Exception) -> str:
+    """Where in a template it went wrong, as far as Jinja2 says so."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE
+    ]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+    return f", line {line}," if line else ""
 
 
 def paths(pattern: str, site: Mapping[str, Any]) -> list[str]:
@@ -131,6 +157,22 @@ def commands(patterns: list[list[str]], sites: list[dict[str, Any]]) -> list[lis
         else:
             result[tuple(pattern)] = None
     return [list(command) for command in result]
+
+
+def questions(entries: list[dict[str, Any]], sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What to ask of each site: nothing where the field of the URL is empty, several where it is a list."""
+    return [
+        {
+            **entry,
+            "site": site["name"],
+            "url": url,
+            "answer": filled(entry["answer"], site),
+            "unit": filled(entry.get("unit") or "", site),
+        }
+        for entry in entries
+        for site in sites
+        for url in paths(entry["url"], site)
+    ]
 
 
 def filled(pattern: str, site: Mapping[str, Any]) -> str:

@@ -21,9 +21,19 @@ options:
     elements: dict
     required: true
   defaults:
-    description: Fields for every site that does not set them itself. Dictionaries are joined key by key.
+    description:
+      - Fields for every site that does not set them itself. Dictionaries are joined key by key.
+      - C(null) for C(tls) or C(front_controller) on a site undoes the default of all sites. Elsewhere C(null)
+        is as if the field were not there.
     type: dict
     default: {}
+  master:
+    description:
+      - C(own) for sites that have an FPM master each, C(shared) for one master of all sites of a PHP version.
+        The latter knows no O(_input[].limits), and has the clocks of its most patient site.
+    type: str
+    choices: [own, shared]
+    default: own
 author:
   - The webhosting.fastcgi authors (@webhosting-fastcgi)
 """
@@ -51,9 +61,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
 
 
-def resolve_sites(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
+def resolve_sites(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[str, Any]]:
     try:
-        return model.resolve(sites, defaults)
+        return model.resolve(sites, defaults, master)
     except model.InvalidSites as error:
         raise AnsibleFilterError(str(error)) from None
 

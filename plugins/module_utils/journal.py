@@ -247,9 +247,11 @@ class Journal:
         reload: Sequence[str],
         wait: bool = True,
     ) -> None:
-        """Bring the daemons back to files that were put back."""
+        """Bring the daemons back to files that were put back; one that was removed meanwhile has none."""
         try:
-            services.carry_out(was, now, touched, reload, wait=wait)
+            gone = services.strangers(reload)
+            left = [daemon for daemon in reload if daemon not in gone]
+            services.carry_out(was, now, touched, left, wait=wait)
         except services.ServiceError as error:
             raise TransactionError(
                 f"{self.name}: the files are back as they were, but the daemons did not follow: {error}"

@@ -46,12 +46,14 @@ def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
         return
     changed = {files[path] for path in touched if path in files} - {""}
     sockets = [path for path in services.units(files) if path.endswith(".socket") and files[path] in changed]
+    lent = services.lent(files)
     for start in range(0, len(sockets), AT_ONCE):
         batch = free(sockets[start : start + AT_ONCE])
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            faults = [fault for fault in pool.map(fault_of, batch) if fault]
-        if batch:
-            services.run(["systemctl", "stop", "--no-block", *map(service_of, batch)])
+            faults = [fault for fault in pool.map(fault_of, batch, map(lent.get, batch)) if fault]
+        own = [service_of(path) for path in batch if path not in lent]
+        if own:
+            services.run(["systemctl", "stop", "--no-block", *own])
         if faults:
             raise services.ServiceError("\n".join(faults))
 
@@ -59,34 +61,26 @@ def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
 def free(sockets: Sequence[str]) -> list[str]:
     """Those whose former master has left. One that still works off a long request is proof of itself."""
     for _ in range(20):
-        states = states_of(sockets)
-        if "deactivating" not in states:
+        states = services.states([service_of(path) for path in sockets])
+        if "deactivating" not in states.values():
             break
         time.sleep(0.1)
-    return [path for path, state in zip(sockets, states) if state != "deactivating"]
-
-
-def states_of(sockets: Sequence[str]) -> list[str]:
-    done = subprocess.run(
-        ["systemctl", "is-active", *map(service_of, sockets)], stdout=subprocess.PIPE, check=False
-    )
-    return done.stdout.decode().split()
+    return [path for path in sockets if states[service_of(path)] != "deactivating"]
 
 
 def service_of(socket_file: str) -> str:
     return os.path.basename(socket_file)[: -len("socket")] + "service"
 
 
-def fault_of(socket_file: str) -> str:
-    """Why nothing answers behind a socket unit; empty where something does."""
+def fault_of(socket_file: str, daemon: str | None) -> str:
+    """Why nothing answers behind a socket unit, which may be lent to a daemon; empty where something does."""
     with open(socket_file, encoding="utf-8") as unit:
-        listen = re.search(r"^ListenStream=(\S+)", unit.read(), re.MULTILINE)
+        addresses = re.findall(r"^ListenStream=(\S+)", unit.read(), re.MULTILINE)
     try:
-        if listen:
-            ask(listen[1])
+        answered(addresses)
         return ""
     except OSError as error:
-        service = service_of(socket_file)
+        service = daemon or service_of(socket_file)
         log = subprocess.run(
             ["journalctl", "--no-pager", "--output=cat", "--lines=8", f"--unit={service}"],
             stdout=subprocess.PIPE,
@@ -94,6 +88,17 @@ def fault_of(socket_file: str) -> str:
             check=False,
         ).stdout.decode(errors="replace")
         return f"PHP does not answer behind {socket_file}: {error}. The log of {service} ends:\n{log}"
+
+
+def answered(addresses: Sequence[str]) -> None:
+    """Ask behind the first address. Where all workers are busy, another one with its own process will do."""
+    for number, address in enumerate(addresses):
+        try:
+            ask(address)
+            return
+        except socket.timeout:
+            if number == len(addresses) - 1:
+                raise
 
 
 def ask(path: str) -> bytes:

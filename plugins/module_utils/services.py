@@ -5,19 +5,29 @@
 A file directly in /etc/systemd/system is a unit; one in /etc/tmpfiles.d says what to make when it boots,
 and now. A site's PHP stands behind a socket that systemd holds, so its service may stop at any time:
 connections wait in the socket and the next one starts the service with the new configuration.
+
+A link in /etc/systemd/system/<daemon>.wants lends a socket to a daemon that serves many sites, and is not of
+the set. It has its sockets from its start to its end, so it is restarted where they or their sites change. A
+socket that goes from one service to another listens all the while, and the one that has it from now on starts
+before the other leaves.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Callable
 
 UNIT_ROOT = "/etc/systemd/system"
 TMPFILES_ROOT = "/etc/tmpfiles.d"
 COMMAND_LIMIT = 600
 """Seconds for one command of the service manager; a site's own stop timeout lies well below."""
+AT_ONCE = 8
+"""Masters that are started only to have the socket, at a time."""
 
 
 class ServiceError(Exception):
@@ -62,12 +72,15 @@ def carry_out(
     if not touched or not managed():
         return
     was, now = units(before), units(after)
+    lent_before, lent_now = lent(before), lent(after)
     changed_sites = {after.get(path) or before.get(path) for path in touched} - {""}
     stayed = [path for path in now if path in was and after[path] in changed_sites]
-    sockets = [path for path in stayed if path.endswith(".socket") and path in touched]
+    handed = [path for path in stayed if lent_before.get(path) != lent_now.get(path)]
+    sockets = [path for path in stayed if path.endswith(".socket") and path in touched and path not in handed]
     blocked = [path for path in stayed if path.endswith(".service") and path[:-8] + ".socket" in sockets]
     services = [path for path in stayed if path.endswith(".service") and path not in blocked]
     gone = sorted(set(was) - set(now), key=lambda path: (not path.endswith(".socket"), path))
+    left = [path for path in gone if path[:-8] + ".socket" in handed]
     now_made = [path for path in touched if path in after and os.path.dirname(path) == TMPFILES_ROOT]
     new = [path for path in now if path not in was and path.endswith((".socket", ".timer"))]
 
@@ -76,18 +89,42 @@ def carry_out(
             patience = [] if wait else ["--no-block"]
             run(["systemctl", *arguments, *patience, *(os.path.basename(path) for path in on)])
 
-    systemctl("stop", on=gone)
+    systemctl("stop", on=up([path for path in gone if path not in left], run))
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):
         run(["systemctl", "daemon-reload"])
+    for path in now_made:  # before the sockets, which may lie in a directory from there
+        run(["systemd-tmpfiles", "--create", path])
     systemctl("stop", "--no-block", on=services)  # a master finishes what it runs, and its socket waits
     systemctl("stop", on=blocked)  # systemd restarts a socket only while its service is down
-    systemctl("restart", on=sockets)
-    systemctl("start", on=new)
-    for path in now_made:
-        run(["systemd-tmpfiles", "--create", path])
+    systemctl("stop", on=[path for path in sockets if path in lent_now])
+    systemctl("restart", on=[path for path in sockets if path not in lent_now])
+    systemctl("start", on=[path for path in new if path not in lent_now])
+    borrowers = {
+        *(daemon for path, daemon in lent_now.items() if after.get(path) in changed_sites),
+        *(daemon for path, daemon in lent_before.items() if before.get(path) in changed_sites),
+        *(daemon for daemon in set(lent_now.values()) if drop_ins(daemon) in map(os.path.dirname, touched)),
+    }
+    with words_of(borrowers, run):
+        # it wants its sockets, so that those which do not listen yet start meanwhile
+        systemctl("restart", on=sorted(borrowers & set(lent_now.values())))
+    taken = [path[:-7] + ".service" for path in handed if path not in lent_now]
+    for first in range(0, len(taken), AT_ONCE):
+        systemctl("start", on=taken[first : first + AT_ONCE])
+        if wait:
+            systemctl("stop", "--no-block", on=taken[first : first + AT_ONCE])
+    leave([os.path.basename(path) for path in left], run)
+    give_back(sorted(set(lent_before.values()) - set(lent_now.values())), run, wait)
     for daemon in reload:
         run(["systemctl", "reload-or-restart", daemon])
         run(["systemctl", "is-active", daemon])
+
+
+def strangers(daemons: Sequence[str]) -> dict[str, str]:
+    """Those that the service manager cannot run, each with what it says of them, such as not-found."""
+    if not daemons or not managed():
+        return {}
+    found = run(["systemctl", "show", "--property=LoadState", "--value", *daemons]).split()
+    return {daemon: state for daemon, state in zip(daemons, found) if state != "loaded"}
 
 
 def idle_sockets(paths: Collection[str]) -> list[str]:
@@ -95,9 +132,82 @@ def idle_sockets(paths: Collection[str]) -> list[str]:
     sockets = [os.path.basename(path) for path in units(paths) if path.endswith(".socket")]
     if not sockets or not managed():
         return []
-    done = subprocess.run(["systemctl", "is-active", *sockets], stdout=subprocess.PIPE, check=False)
-    states = done.stdout.decode().split()
-    return [socket for socket, state in zip(sockets, states) if state != "active"]
+    return [socket for socket, state in states(sockets).items() if state != "active"]
+
+
+def states(names: Sequence[str]) -> dict[str, str]:
+    """Units, each with whether it is active, inactive, deactivating and so on."""
+    if not names:
+        return {}
+    done = subprocess.run(["systemctl", "is-active", *names], stdout=subprocess.PIPE, check=False)
+    return dict(zip(names, done.stdout.decode().split()))
+
+
+def listen(sockets: Collection[str], paths: Collection[str]) -> None:
+    """Start sockets of the set `paths` that do not listen; those that are lent, with their daemon."""
+    daemons = {os.path.basename(path): daemon for path, daemon in lent(paths).items()}
+    run(["systemctl", "restart", *sorted({daemons.get(socket, socket) for socket in sockets})])
+
+
+def up(paths: Sequence[str], run: Callable[[Sequence[str]], str]) -> list[str]:
+    """Those that are not down; the service manager does not know all of what a killed run was to make."""
+    if not paths:
+        return []
+    names = [os.path.basename(path) for path in paths]
+    states = run(["systemctl", "show", "--property=ActiveState", "--value", *names]).split()
+    return [path for path, state in zip(paths, states) if state != "inactive"]
+
+
+def lent(paths: Collection[str]) -> dict[str, str]:
+    """The sockets among `paths` that a daemon of somebody else serves, each with that daemon."""
+    links = [os.path.split(path) for path in paths if os.path.dirname(path).endswith(".service.wants")]
+    sockets = {f"{UNIT_ROOT}/{name}": os.path.basename(directory)[:-6] for directory, name in links}
+    return {socket: daemon for socket, daemon in sockets.items() if socket in paths}
+
+
+def drop_ins(daemon: str) -> str:
+    return f"{UNIT_ROOT}/{daemon}.d"
+
+
+@contextlib.contextmanager
+def words_of(daemons: Collection[str], run: Callable[[Sequence[str]], str]) -> Iterator[None]:
+    """An error tells what the daemons themselves said; systemctl says only that they did not start."""
+    try:
+        yield
+    except ServiceError as error:
+        log = ["journalctl", "--no-pager", "--output=cat", "--lines=8"]
+        raise ServiceError(f"{error}\n{run([*log, *(f'--unit={name}' for name in daemons)])}") from None
+
+
+def leave(services: Sequence[str], run: Callable[[Sequence[str]], str]) -> list[int]:
+    """Let masters end what they run, and go. How they stop was said in files that are gone already."""
+    if not services:
+        return []
+    said = run(["systemctl", "show", "--property=MainPID", "--value", *services])
+    masters = [int(word) for word in said.split() if word != "0"]
+    for pid in masters:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGQUIT)
+    return masters
+
+
+def give_back(daemons: Sequence[str], run: Callable[[Sequence[str]], str], wait: bool) -> None:
+    """Daemons do again what they did before they were lent sockets; nothing, where they are not enabled."""
+    if not wait:
+        for daemon in daemons:
+            run(["systemctl", "try-restart", "--no-block", daemon])
+        return
+    masters = leave(daemons, run)
+    deadline = time.monotonic() + COMMAND_LIMIT
+    while any(os.path.exists(f"/proc/{pid}") for pid in masters) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for daemon in daemons:
+        try:
+            run(["systemctl", "is-enabled", daemon])
+            run(["systemctl", "restart", daemon])
+        except ServiceError:  # without any pool FPM cannot start (FPM-04)
+            run(["systemctl", "stop", daemon])
+            run(["systemctl", "reset-failed", daemon])
 
 
 def units(paths: Collection[str]) -> list[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable
@@ -24,6 +25,7 @@ PROCESS_MANAGERS = ("fpm", "php_cgi")
 BEHIND = {"proxy_fcgi": "fpm", "fcgid": "php_cgi"}
 """What runs PHP for each engine."""
 
+MASTERS = ("own", "shared")
 HTACCESS = ("none", "safe", "trusted")
 STATES = ("present", "absent")
 
@@ -31,12 +33,17 @@ SITES_ROOT = "/var/www/sites"
 STATE_ROOT = "/var/lib/fastcgi"
 LOG_ROOT = "/var/log/fastcgi"
 SOCKET_ROOT = "/run/fastcgi"
+STATUS_ROOT = f"{SOCKET_ROOT}/status"
 CONFIG_ROOT = "/etc/fastcgi"
+PHP_ROOT = "/etc/php"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
 WRAPPER_ROOT = "/var/www/wrapper"
 SUEXEC_ROOT = "/var/www"
 """Where the distribution's suEXEC runs programs. That of the package apache2-suexec-custom can be told."""
+
+PING_PATH = "/fastcgi-ping"
+"""What Apache answers by asking a site's FPM whether it is there, for config_set's probe alone."""
 
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
@@ -54,6 +61,9 @@ PCNTL = (
     *("wifstopped", "wstopsig", "wtermsig"),
 )
 """What Debian's php-cgi can do to processes and signals, and its FPM cannot (TMO-31)."""
+
+SHARED_STOP_LIMIT = 540
+"""Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
 
 APACHE_ACCOUNT = "www-data"
 RESERVED_ACCOUNTS = {
@@ -87,6 +97,7 @@ FOREIGN_RUN = {
     "/run/user": "which belongs to people who are logged in",
     "/run/systemd": "which belongs to systemd",
     "/run/dbus": "which belongs to D-Bus",
+    STATUS_ROOT: "where the sockets of FPM's status are",
 }
 """Below /run, but no place for a site's socket."""
 
@@ -384,6 +395,9 @@ FIELDS: dict[str, Check] = {
     "extra_directives": list_of(directive, "Apache directives, one line each"),
 }
 
+NOTHING_BY_CHOICE = ("front_controller", "tls")
+"""Fields that a site can have nothing in: ``null`` there undoes the default of all sites."""
+
 OF_ONE_SITE = dict.fromkeys(
     ("name", "user", "group", "server_name", "server_aliases", "document_root", "socket", "state"),
     "cannot be the same for all sites; set it on each site",
@@ -496,12 +510,12 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, Any]:
+def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -> dict[str, Any]:
     """All that follows from one site's fields. `site` has every default in it."""
     name, user = site["name"], site.get("user", site["name"])
     document_root = site.get("document_root", f"{SITES_ROOT}/{name}")
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
-    of_the_engine = spawned(site) if site["engine"] == "fcgid" else behind_a_socket(site)
+    of_the_engine = spawned(site) if site["engine"] == "fcgid" else behind_a_socket(site, master)
     admin_value = {
         "max_execution_time": str(of_the_engine["timeout"]["max_execution_time"]),
         "session.save_path": f"{state}/sessions",
@@ -549,13 +563,18 @@ def resolved(site: dict[str, Any], label: str, errors: list[str]) -> dict[str, A
     }
 
 
-def behind_a_socket(site: Mapping[str, Any]) -> dict[str, Any]:
+def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
     """What a site has whose PHP stands behind a socket of its own."""
     name = site["name"]
     chain = timeouts.derive(site["timeout"])
     pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
-    fpm_directory = site["php_version"] and f"{CONFIG_ROOT}/fpm/{site['php_version']}"
+    bound = f"{SOCKET_ROOT}/{name}.sock"
+    socket = site.get("socket", bound)
+    link = socket if socket != bound else None
+    version = site["php_version"]
+    fpm_directory = version and f"{CONFIG_ROOT}/fpm/{version}"
+    package = f"php{version}-fpm.service"
     return {
         "timeout": chain.as_dict(),
         "pm": pm,
@@ -566,9 +585,13 @@ def behind_a_socket(site: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "wrapper_root": None,
         # the seam
-        # the operator's own address is a link, so that both work while Apache goes from one to the other
-        "socket": site.get("socket", f"{SOCKET_ROOT}/{name}.sock"),
-        "socket_bound": f"{SOCKET_ROOT}/{name}.sock",
+        # the operator's own address is a link, for virtual hosts of the operator's own; both work
+        "socket": socket,
+        "socket_bound": bound,
+        "socket_link": link,
+        "socket_link_directory": link and posixpath.dirname(link),
+        "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
+        "status_socket": None if older_than_php_8(version) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         # the PHP side
         "fpm_directory": fpm_directory,
@@ -578,8 +601,17 @@ def behind_a_socket(site: Mapping[str, Any]) -> dict[str, Any]:
         "socket_wanted": f"{UNIT_ROOT}/sockets.target.wants/{unit}.socket",
         "service_unit": f"{unit}.service",
         "service_file": f"{UNIT_ROOT}/{unit}.service",
+        # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
+        "slow_log": "slow.log" if master == "own" else f"{LOG_ROOT}/{name}.slow.log",
+        # a master for all sites of a version, in the service of the package
+        "master": master,
+        "shared_unit": version and package,
+        "shared_drop_in": version and f"{UNIT_ROOT}/{package}.d/fastcgi.conf",
+        "shared_wants": version and f"{UNIT_ROOT}/{package}.wants/{unit}.socket",
+        "shared_config": version and f"{PHP_ROOT}/{version}/fpm/pool.d/zz-fastcgi.conf",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
+        "probe_urls": probe_urls(site),
     }
 
 
@@ -607,6 +639,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
             *((field, unfit_settings(site[field])) for field in ("php_value", "php_admin_value")),
         ],
         "socket": None,
+        "probe_urls": [],
         # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
         # the account makes another wrapper, so that Apache goes from one to the other with the snippet
         "wrapper_directory": wrapper_directory,
@@ -648,6 +681,19 @@ def digest_of(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def older_than_php_8(version: str | None) -> bool:
+    """Whether FPM has no socket of its own for the status page yet."""
+    return version is not None and int(version.split(".")[0]) < 8
+
+
+def probe_urls(site: Mapping[str, Any]) -> list[str]:
+    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
+    schemes = ["https"] if site["tls"] else ["http"]
+    if site["tls"] and not site["tls"].get("redirect", True):
+        schemes.insert(0, "http")
+    return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
+
+
 def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:
     """A dynamic pool with all that FPM demands of it; FPM itself has no default for the spares."""
     if pm["mode"] != "dynamic":
@@ -687,15 +733,20 @@ def hidden_settings(php_value: Mapping[str, str], php_admin_value: Mapping[str, 
 # ---------------------------------------------------------------- all sites
 
 
-def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
+def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[str, Any]]:
     """Validate the whole list and return its present sites with all that follows from them.
 
     :param sites: the operator's list.
     :param defaults: fields for every site that does not set them itself.
+    :param master: whether each site has a master of its own, or all those of a PHP version share one.
     :raises InvalidSites: with every fault found, each naming the site and the field.
     """
+    if master not in MASTERS:
+        raise InvalidSites([f"master: {shown(master)} is not one of: {', '.join(MASTERS)}"])
     errors: list[str] = []
     common = checked({} if defaults is None else defaults, DEFAULTS_LABEL, errors, barred=OF_ONE_SITE)
+    if master == "shared":
+        errors.extend(limits_problems(common, DEFAULTS_LABEL))
     if not isinstance(sites, (list, tuple)):
         raise InvalidSites([*errors, f"sites: {shown(sites)} is not a list"])
     result: list[tuple[str, dict[str, Any]]] = []
@@ -719,11 +770,44 @@ def resolve(sites: Any, defaults: Any = None) -> list[dict[str, Any]]:
         if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
         errors.extend(f"{label}.{problem}" for problem in engine_problems(common, own))
-        result.append((label, resolved(merged(DEFAULTS, common, own), label, errors)))
+        undone = [field for field in NOTHING_BY_CHOICE if field in given and given[field] is None]
+        theirs = {field: value for field, value in common.items() if field not in undone}
+        if master == "shared":
+            errors.extend(limits_problems(own, label))
+        result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors, master)))
     errors.extend(collisions(result))
+    if master == "shared":
+        errors.extend(share_clocks([(label, site) for label, site in result if site["socket"]]))
     if errors:
         raise InvalidSites(errors)
     return [site for label, site in result]
+
+
+def limits_problems(given: Mapping[str, Any], label: str) -> Iterable[str]:
+    if given.get("limits"):
+        yield (
+            f"{label}.limits: cannot hold with a shared master, whose sites are one unit to systemd; take "
+            f"it away, or give the sites masters of their own (fpm_pool_master: own)"
+        )
+
+
+def share_clocks(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
+    """A shared master has one clock for its end, so each of its sites has that of the most patient one."""
+    for label, site in sites:
+        seconds = site["timeout"]["process_control_timeout"]
+        if seconds > SHARED_STOP_LIMIT:
+            yield (
+                f"{label}.timeout.process_control_timeout: {seconds} s is too long for a shared master: a "
+                f"change of any site stops all of them for as long as a request of this one runs; use at "
+                f"most {SHARED_STOP_LIMIT}, with a shorter request_terminate_timeout, or give the sites "
+                f"masters of their own (fpm_pool_master: own)"
+            )
+    for clock in ("process_control_timeout", "stop_timeout"):
+        longest: dict[str, int] = {}
+        for _, site in sites:
+            longest[site["php_version"]] = max(longest.get(site["php_version"], 0), site["timeout"][clock])
+        for _, site in sites:
+            site["timeout"][clock] = longest[site["php_version"]]
 
 
 def default_account_problems(name: str, label: str) -> Iterable[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+LINK_LIMIT = 40
+
 
 @dataclass(frozen=True)
 class Source:
@@ -38,10 +40,41 @@ class Tree:
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.normpath(root)
+        self._directories: dict[str, str] = {}
 
     def real(self, path: str) -> str:
-        """Where a path of the host is on this machine."""
-        return os.path.normpath(self.root + "/" + path)
+        """Where a path of the host is on this machine. In a copy no link leads out of it."""
+        if self.root == "/":
+            return os.path.normpath("/" + path)
+        directory, name = os.path.split(path)
+        if directory not in self._directories:
+            self._directories[directory] = self.resolve(directory)
+        return os.path.normpath(self.root + self.resolve(name, self._directories[directory]))
+
+    def resolve(self, path: str, directory: str = "/") -> str:
+        """The path of the host without links, as far as there is something; loops stay as they are.
+
+        :param directory: where `path` begins; has no links itself.
+        """
+        waiting = path.split("/")[::-1]
+        done = [part for part in directory.split("/") if part]
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part == "..":
+                del done[-1:]
+            elif part not in ("", "."):
+                done.append(part)
+                try:
+                    target = os.readlink(self.root + "/" + "/".join(done))
+                except (OSError, ValueError):  # nothing there, or no path at all
+                    continue
+                links += 1
+                if links > LINK_LIMIT:
+                    continue
+                del done[0 if target.startswith("/") else -1 :]
+                waiting += target.split("/")[::-1]
+        return "/" + "/".join(done)
 
     def read(self, path: str) -> str:
         """The text of a file; bytes that are not UTF-8 are kept as they are.
@@ -55,7 +88,7 @@ class Tree:
         """What a directory holds, sorted; nothing where there is no such directory."""
         try:
             return sorted(os.listdir(self.real(directory)))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return []
 
     def is_file(self, path: str) -> bool:
@@ -63,3 +96,7 @@ class Tree:
 
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(self.real(path))
+
+    def is_link(self, path: str) -> bool:
+        directory, name = os.path.split(path)
+        return os.path.islink(os.path.join(self.real(directory), name))

@@ -16,6 +16,7 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote  # a name may be a tenant's, and a fix may be pasted into a shell
 
 COMPILED_DOCROOT = "/var/www"
 """Debian's. suexec-custom does not tell it, and yet names it in its log where it means the configured one."""
@@ -293,10 +294,10 @@ def misplaced(call: Call, target: Target, place: Place, setup: Setup) -> Verdict
         fix = f"make {call.directory} again"
         return Verdict("cwd", 111, "cannot get current working directory", fix)
     if not place.readable:
-        fix = f"let {user} read {cwd}"
+        fix = f"let {user} read and search (r, x) {cwd}"
         return Verdict("cwd", 111, "cannot open current working directory", fix)
     if place.docroot is None:
-        return no_docroot(target, setup, cwd)
+        return no_docroot(target, setup)
     # Debian's suexec ends the docroot at a "/"; both paths are as getcwd() says them
     if cwd != place.docroot and not cwd.startswith(place.docroot + "/"):
         fix = f"move {cwd} below {place.docroot}"
@@ -308,15 +309,13 @@ def misplaced(call: Call, target: Target, place: Place, setup: Setup) -> Verdict
         return Verdict("directory", 115, f"cannot stat directory: ({cwd})", fix)
     if place.directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         log = f"directory is writable by others: ({cwd})"
-        return Verdict("directory_mode", 116, log, f"chmod go-w {cwd}")
+        return Verdict("directory_mode", 116, log, f"chmod go-w {quote(cwd)}")
     return None
 
 
-def no_docroot(target: Target, setup: Setup, cwd: str) -> Verdict:
-    """suEXEC changes to the docroot and back."""
-    user = target.user_name
+def no_docroot(target: Target, setup: Setup) -> Verdict:
     wanted = f"{target.home}/{setup.userdir_suffix}" if target.userdir else setup.docroot
-    fix = f"{wanted} must exist, and {user} must be able to search (x) it, {cwd} and all above them"
+    fix = f"{wanted} must exist, and {target.user_name} must be able to search (x) it and all above"
     code, named = (112, target.home) if target.userdir else (113, setup.build.docroot)
     return Verdict("docroot", code, f"cannot get docroot information ({named})", fix)
 
@@ -328,22 +327,19 @@ def unfit(call: Call, target: Target, place: Place) -> Verdict | None:
     if directory is None or program is None or stat.S_ISLNK(program.st_mode):
         fix = f"{path} must exist, and be a file rather than a symbolic link"
         return Verdict("program", 117, f"cannot stat program: ({command})", fix)
-    mode = program.st_mode
+    mode, quoted = program.st_mode, quote(path)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return Verdict("program_mode", 118, f"file is writable by others: ({path})", f"chmod go-w {path}")
+        return Verdict("program_mode", 118, f"file is writable by others: ({path})", f"chmod go-w {quoted}")
     if mode & (stat.S_ISUID | stat.S_ISGID):
-        return Verdict("setid", 119, f"file is either setuid or setgid: ({path})", f"chmod ug-s {path}")
-    owners = [
-        (target.uid, target.gid),
-        (directory.st_uid, directory.st_gid),
-        (program.st_uid, program.st_gid),
-    ]
-    if len(set(owners)) > 1:
-        wanted, of_directory, of_program = (f"({uid}/{gid})" for uid, gid in owners)
-        log = f"target uid/gid {wanted} mismatch with directory {of_directory} or program {of_program}"
-        return Verdict("owner", 120, log, f"chown {target.user_name}:{target.group_name} {place.cwd} {path}")
+        return Verdict("setid", 119, f"file is either setuid or setgid: ({path})", f"chmod ug-s {quoted}")
+    ids = f"({target.uid}/{target.gid})"
+    of_directory, of_program = (f"({found.st_uid}/{found.st_gid})" for found in (directory, program))
+    if not ids == of_directory == of_program:
+        log = f"target uid/gid {ids} mismatch with directory {of_directory} or program {of_program}"
+        fix = f"chown {target.user_name}:{target.group_name} {quote(str(place.cwd))} {quoted}"
+        return Verdict("owner", 120, log, fix)
     if not mode & stat.S_IXUSR:
-        return Verdict("executable", 121, f"file has no execute permission: ({path})", f"chmod u+x {path}")
+        return Verdict("executable", 121, f"file has no execute permission: ({path})", f"chmod u+x {quoted}")
     if place.exec_error:
         log = f"({place.exec_error}){os.strerror(place.exec_error)}: exec failed ({command})"
         return Verdict("exec", 255, log, EXEC_FIXES.get(place.exec_error, EXEC_FIX).format(path=path))

@@ -42,6 +42,7 @@ from .suexec import (
     parse_config,
 )
 
+ROOT = Identity(0, 0, ())
 CAP_SETGID, CAP_SETUID = 1 << 6, 1 << 7
 INTERPRETERS_AT_MOST = 5
 """How often the kernel follows a "#!" from interpreter to interpreter."""
@@ -97,9 +98,9 @@ class Host:
             site = Identity(target.uid, target.gid, tuple(os.getgrouplist(target.user_name, target.gid)))
             with acting_as(site):
                 place = look_around(steps, call.arguments[2])
-            if place.program is None or stat.S_ISLNK(place.program.st_mode):
-                return place
-            error, warning = rehearse_exec(call.arguments[2], site)
+                if place.program is None or stat.S_ISLNK(place.program.st_mode):
+                    return place
+                error, warning = rehearse_exec(call.arguments[2])
         return replace(place, exec_error=error, warning=warning)
 
 
@@ -176,25 +177,19 @@ def status_of(path: str) -> os.stat_result | None:
         return None
 
 
-def rehearse_exec(path: str, who: Identity) -> tuple[int, str]:
-    """The error that execve() would end with, 0 for none; and what will go wrong after that.
-
-    Whatever the path leads to is opened under the account itself. Only that very file is then read, as root,
-    since the kernel needs no permission to read what it executes.
-    """
+def rehearse_exec(path: str) -> tuple[int, str]:
+    """The error that execve() would end with, 0 for none; and what will go wrong after that."""
     name, warning = os.fsencode(path), ""
     for depth in range(INTERPRETERS_AT_MOST + 1):
         try:
-            with acting_as(who):
-                file = os.open(name, os.O_PATH)
-                executable = os.access(name, os.X_OK, effective_ids=True)
-                readable = os.access(name, os.R_OK, effective_ids=True)
+            file = os.open(name, os.O_PATH)
         except (OSError, ValueError) as error:
             return getattr(error, "errno", errno.ENOENT), ""
         try:
+            executable = os.access(name, os.X_OK, effective_ids=True)
             if not executable or not stat.S_ISREG(os.fstat(file).st_mode):
                 return errno.EACCES, ""
-            content = start_of(file)
+            content, readable = start_of(file)
         finally:
             os.close(file)
         if content.startswith(b"\x7fELF"):
@@ -203,30 +198,36 @@ def rehearse_exec(path: str, who: Identity) -> tuple[int, str]:
         if interpreter is None:
             return errno.ENOEXEC, ""
         if depth == 0:
-            warning = after_exec(path, content, readable, who)
+            warning = after_exec(path, content, readable)
         name = interpreter
     return errno.ELOOP, ""
 
 
-def start_of(file: int) -> bytes:
-    """The first bytes of a regular file that is open as a mere path."""
-    descriptor = os.open(f"/proc/self/fd/{file}", os.O_RDONLY | os.O_NONBLOCK)
+def start_of(file: int) -> tuple[bytes, bool]:
+    """The first bytes of a regular file that is open as a mere path, and whether this account can read it.
+
+    The kernel needs no permission to read what it executes, so root then reads that very file.
+    """
+    path, flags = f"/proc/self/fd/{file}", os.O_RDONLY | os.O_NONBLOCK
     try:
-        return os.read(descriptor, SCRIPT_LIMIT)
+        descriptor, readable = os.open(path, flags), True
+    except PermissionError:
+        with acting_as(ROOT):
+            descriptor, readable = os.open(path, flags), False
+    try:
+        return os.read(descriptor, SCRIPT_LIMIT), readable
     finally:
         os.close(descriptor)
 
 
-def after_exec(path: str, content: bytes, readable: bool, who: Identity) -> str:
+def after_exec(path: str, content: bytes, readable: bool) -> str:
     """Why a wrapper that suEXEC starts does nothing; empty where no reason is seen."""
     if not readable:
         return f"suexec starts {path}, but its interpreter runs as the user and cannot read it: chmod u+r"
-    targets = HANDS_OVER_TO.findall(content)
-    with acting_as(who):
-        lacking = [name for name in targets if not os.access(name, os.X_OK, effective_ids=True)]
-    if lacking:
-        program = lacking[0].decode(errors="replace")
-        return f"suexec starts {path}, but the user cannot execute what it hands over to: {program}"
+    for program in HANDS_OVER_TO.findall(content):
+        if not os.access(program, os.X_OK, effective_ids=True):
+            name = program.decode(errors="replace")
+            return f"suexec starts {path}, but the user cannot execute what it hands over to: {name}"
     return ""
 
 
@@ -317,14 +318,17 @@ def returning() -> Iterator[None]:
 
 @contextlib.contextmanager
 def acting_as(who: Identity) -> Iterator[None]:
-    """Let the kernel judge by another account's permissions meanwhile."""
-    uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
+    """Let the kernel judge by another account's permissions meanwhile. The process stays root's."""
+    before = Identity(os.geteuid(), os.getegid(), tuple(os.getgroups()))
     try:
-        os.setgroups(who.groups)
-        os.setegid(who.gid)
-        os.seteuid(who.uid)
+        act_as(who)
         yield
     finally:
-        os.seteuid(uid)
-        os.setegid(gid)
-        os.setgroups(groups)
+        act_as(before)
+
+
+def act_as(who: Identity) -> None:
+    os.seteuid(ROOT.uid)
+    os.setgroups(who.groups)
+    os.setegid(who.gid)
+    os.seteuid(who.uid)

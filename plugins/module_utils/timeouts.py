@@ -106,12 +106,13 @@ def problems(chain: Chain) -> list[tuple[str, str]]:
             )
         )
     if 2 * chain.request_slowlog_timeout > chain.request_terminate_timeout:
+        half = chain.request_terminate_timeout // 2
         found.append(
             (
                 "request_slowlog_timeout",
                 f"{chain.request_slowlog_timeout} s is more than half of request_terminate_timeout "
                 f"({chain.request_terminate_timeout} s): the backtrace would put the kill off (TMO-04); "
-                f"use at most {chain.request_terminate_timeout // 2}",
+                + (f"use at most {half}" if half else "give request_terminate_timeout at least 2"),
             )
         )
     if chain.proxy_timeout < latest_end:

@@ -10,11 +10,12 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import probe, recovery, services
+from . import probe, recovery, services, web_probe
 from .journal import STATE_ROOT, Journal, Step, TransactionError, unfinished
 from .safe_files import Found, UnsafePath, write_file
 
@@ -55,7 +56,10 @@ class Difference:
 
 @dataclass
 class Outcome:
-    """What a change did, or would do. `recovered`: a killed run was undone first."""
+    """What a change did, or would do.
+
+    `recovered`: a killed run was undone first. `doubts`: what a probe could not prove.
+    """
 
     differences: list[Difference] = field(default_factory=list)
     sites_added: list[str] = field(default_factory=list)
@@ -64,6 +68,7 @@ class Outcome:
     sockets_started: list[str] = field(default_factory=list)
     recovered: bool = False
     changeable: list[str] = field(default_factory=list)  # should be immutable, where that cannot be had
+    doubts: list[str] = field(default_factory=list)
 
 
 class Transaction:
@@ -78,6 +83,8 @@ class Transaction:
     :param leave: sites of which nothing is taken away, although the set has it no longer; "" stands for the
         files that all sites share.
     :param patience: seconds that each command of `validate` may take.
+    :param questions: what to ask the web server about the sites that have changed, once it runs with it.
+    :param probe_patience: seconds for all questions together.
     """
 
     def __init__(
@@ -88,6 +95,8 @@ class Transaction:
         reload: Sequence[str] = (),
         prune: bool = False,
         patience: int = 120,
+        questions: Sequence[web_probe.Question] = (),
+        probe_patience: int = 300,
         state_root: str = STATE_ROOT,
         leave: Sequence[str] = (),
     ) -> None:
@@ -98,6 +107,8 @@ class Transaction:
         self.prune = prune
         self.patience = patience
         self.leave = set(leave)
+        self.questions = questions
+        self.probe_patience = probe_patience
         self.journal = Journal(name, state_root)
         self.files = self.journal.files
         self.owned: dict[str, str] = {}
@@ -129,15 +140,18 @@ class Transaction:
                 ]
                 self.journal.clear()
                 self.owned = self.journal.manifest()
+                # before the comparison, since it makes directories that the set may have too
+                daemons = {*services.lent(self.owned).values(), *services.lent(self._ownership()).values()}
+                recovery.install([*self.reload, *sorted(daemons)])
                 compared = list(self._compare(strict=True))
                 outcome = self._outcome([difference for step, difference in compared], bool(recovered))
                 steps = [step for step, difference in compared]
                 steps = [*self._locked_parents(steps), *steps]
                 if steps or self._ownership() != self.owned:
-                    self._change(steps)
+                    outcome.doubts = self._change(steps)
                 self._start(outcome.sockets_started)
                 return outcome
-        except OSError as error:
+        except (OSError, services.ServiceError) as error:
             raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
 
     def _recover(self, journal: Journal) -> bool:
@@ -152,7 +166,7 @@ class Transaction:
     def _start(self, sockets: Sequence[str]) -> None:
         if sockets:
             try:
-                services.run(["systemctl", "start", *sockets])
+                services.listen(sockets, self._ownership())
             except services.ServiceError as error:
                 raise TransactionError(f"{self.name}: {error}") from None
 
@@ -169,11 +183,12 @@ class Transaction:
             changeable=self.changeable,
         )
 
-    def _change(self, steps: list[Step]) -> None:
+    def _change(self, steps: list[Step]) -> list[str]:
+        """:returns: what the probe could not prove."""
         before, after = self.owned, self._ownership()
         swapped = False
         try:
-            recovery.install(self.reload)
+            self._refuse_strangers()
             self._stage(steps)
             self.journal.fault("staged")
             self.journal.begin(steps, before, after, self.reload)
@@ -190,9 +205,13 @@ class Transaction:
             self.changeable.extend(self.journal.lock(steps))
             self.journal.fault("locked")
             touched = [step.path for step in steps]
+            changed = {after[path] for path in touched if path in after}
+            questions = [question for question in self.questions if question.site in changed]
+            web = web_probe.Probe(questions, self.reload, self.probe_patience)
             services.carry_out(before, after, touched, self.reload)
             self.journal.fault("followed")
             probe.sites(after, touched)
+            doubts = web.ask()
             self.journal.done()
         except BaseException as error:
             self._take_back(error, steps, (before, after) if swapped else None)
@@ -203,6 +222,15 @@ class Transaction:
             raise TransactionError(
                 f"{self.name}: the change is made, but not yet noted: {error}; the next run does that"
             ) from None
+        return doubts
+
+    def _refuse_strangers(self) -> None:
+        """A daemon that cannot run would neither follow the change nor its undoing."""
+        for daemon, state in services.strangers(self.reload).items():
+            raise TransactionError(
+                f"{self.name}: the daemon {daemon}, to be reloaded, cannot run on this host: systemd says "
+                f"{state}. Install or unmask it, or mend its name in `reload`. Nothing was changed"
+            )
 
     def _take_back(
         self,
@@ -256,6 +284,7 @@ class Transaction:
         if self.prune:
             return
         for item in self.items:
+            self._refuse_neighbours(item)
             owner = self._owner(item, strict)
             found = self._look(item.path)
             immutable, locked = bool(item.immutable), self._locked(item, found)
@@ -348,6 +377,16 @@ class Transaction:
             return True
         same_content = item.kind == "directory" or item.content.encode() == found.content
         return same_content and owner == (found.uid, found.gid, found.mode)
+
+    def _refuse_neighbours(self, item: Item) -> None:
+        """A path does not go from one site to another in one run: who uses it still means the former."""
+        former = self.owned.get(item.path) or item.site
+        if item.site not in ("", former) and former in {other.site for other in self.items}:
+            raise TransactionError(
+                f"{self.name}: {item.path} of site {item.site} is site {former}'s so far. Whoever uses it "
+                f"would reach the wrong site for a while; give it up there in one run, and take it in "
+                f"the next. Nothing was changed"
+            )
 
     def _refuse_foreign(self, item: Item, found: Found) -> None:
         """What somebody made by hand stays; only directories may be there before us."""
@@ -494,7 +533,8 @@ def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> Non
     try:
         os.link(source, copy, follow_symlinks=False)
     except OSError:
-        shutil.copy2(source, copy, follow_symlinks=False)
+        if stat.S_ISREG(os.lstat(source).st_mode) or os.path.islink(source):  # no daemon reads a socket
+            shutil.copy2(source, copy, follow_symlinks=False)
 
 
 def described(found: Found, immutable: bool = False) -> str:

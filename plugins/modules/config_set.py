@@ -13,15 +13,18 @@ description:
   - On the target, each path is compared with what is there, including owner, mode and the target of a link.
     What differs is staged. The commands in O(validate) run with the staged files in the place of the live
     ones, in a mount namespace of their own, so the real daemon judges the real configuration before anything
-    is touched. Then the files are swapped in by atomic renames and the daemons follow. If any of this fails,
-    the files are put back and the daemons with them, and the error tells the daemon's own words and the
-    sites that they are about.
+    is touched. Then the files are swapped in by atomic renames, the daemons follow, and a probe asks whether
+    PHP answers behind each changed socket and through the web server (see O(probe)). If any of this fails,
+    the files are put back and the daemons with them, and the error tells the daemon's own words and the sites
+    that they are about.
   - The set's manifest, in C(/var/lib/config_set), knows the files that the set owns. A file that the set
     owned and no longer has is removed. A file that is there but was not written by the set is an error that
     names it. Directories are never removed, since they hold users' data.
   - A file directly in C(/etc/systemd/system) is a unit of its site. Units of sites that left the set are
     stopped, sockets of new sites are started, and the service of a changed site is asked to finish, so that
     its socket starts it again with the new configuration. Connections wait in the socket meanwhile.
+  - A link in C(/etc/systemd/system/<daemon>.wants) lends its socket to a daemon that is not of the set. That
+    daemon is restarted when its sites change. When it has none any more, it goes back to what it was.
 options:
   name:
     description: The set. One manifest is kept for each name.
@@ -105,6 +108,54 @@ options:
     type: list
     elements: str
     default: []
+  probe:
+    description:
+      - What to ask the web server once it runs with the change, about each site of which a file in the set
+        was added or changed. C({field}) stands for the field of the site; where it is a list, the site is
+        asked for each element.
+      - The request goes to this host, whichever name is in the URL. Its header C(Config-Set-Probe) holds the
+        name of a file in C(/run/config_set), which is there for as long as the probe takes. Nobody but root
+        can make it or know its name, so the configuration can keep everybody else from that address.
+      - The change is taken back where nothing listens, where TLS fails, where another virtual host answers
+        (status 404, or 200 with any other text), and where the text is that of O(probe[].answer) and the
+        status is not 200, by which a virtual host tells that it did not reach PHP. This last and a broken
+        connection count only at the third time.
+      - A warning is all that comes of status 504 and of no answer within 10 seconds, since that is what a
+        site says whose workers are all busy; and of any other status, since that is a rule of the operator's,
+        such as a password for the whole site.
+      - Eight questions are asked at a time, and only after the workers that the daemons had before the reload
+        have ceased to listen.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      url:
+        description: What to ask for, with C(http) or C(https). The certificate is not looked at.
+        type: str
+        required: true
+      answer:
+        description: The whole text that the site answers with.
+        type: str
+        required: true
+      unit:
+        description: A unit that the question may start. If it was not running it is asked to leave again.
+        type: str
+        default: ""
+      required:
+        description:
+          - Whether each site has a virtual host of that name by now. If not, only the site's own word that it
+            did not reach PHP takes the change back, and any other answer proves nothing.
+        type: bool
+        default: true
+      site:
+        description: Set by the action plugin. The site that is asked.
+        type: str
+        default: ""
+  probe_timeout:
+    description:
+      - Seconds for all of O(probe) together. Sites that were not asked by then are named in a warning.
+    type: int
+    default: 300
   prune:
     description:
       - Only take away what the set no longer has. Nothing is added or changed.
@@ -151,6 +202,8 @@ EXAMPLES = r"""
     validate:
       - [apache2ctl, -t]
     reload: [apache2]
+    probe:
+      - {url: "{probe_urls}", answer: "{name}", unit: "{service_unit}", required: false}
 """
 
 RETURN = r"""
@@ -191,6 +244,7 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction imp
     Transaction,
     TransactionError,
 )
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.web_probe import Question
 
 
 def main() -> None:
@@ -205,6 +259,13 @@ def main() -> None:
         group=dict(type="str", default="root"),
         mode=dict(type="str"),
     )
+    probe_spec = dict(
+        url=dict(type="str", required=True),
+        answer=dict(type="str", required=True),
+        unit=dict(type="str", default=""),
+        required=dict(type="bool", default=True),
+        site=dict(type="str", default=""),
+    )
     module = AnsibleModule(
         argument_spec=dict(
             name=dict(type="str", required=True),
@@ -214,6 +275,8 @@ def main() -> None:
             validate=dict(type="list", elements="list", default=[]),
             validate_timeout=dict(type="int", default=120),
             reload=dict(type="list", elements="str", default=[]),
+            probe=dict(type="list", elements="dict", default=[], options=probe_spec),
+            probe_timeout=dict(type="int", default=300),
             prune=dict(type="bool", default=False),
             leave=dict(type="list", elements="str", default=[]),
             payload=dict(type="str"),
@@ -234,6 +297,8 @@ def main() -> None:
         prune=given["prune"],
         patience=given["validate_timeout"],
         leave=given["leave"],
+        questions=[Question(**question) for question in given["probe"]],
+        probe_patience=given["probe_timeout"],
     )
     brief = {"module_args": {"name": given["name"], "prune": given["prune"]}}
     try:
@@ -247,6 +312,8 @@ def main() -> None:
             f"{given['name']}: {paths} cannot be made immutable here (the file system has no such bit, or "
             f"this container may not set it), so their owners can change them"
         )
+    for doubt in outcome.doubts:
+        module.warn(f"{given['name']}: {doubt}")
     result = {
         "changed": bool(outcome.differences or outcome.sockets_started or outcome.recovered),
         "sites_added": outcome.sites_added,

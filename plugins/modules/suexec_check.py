@@ -100,7 +100,7 @@ EXAMPLES = r"""
 RETURN = r"""
 verdicts:
   description: One for each wrapper, in the given order.
-  returned: always
+  returned: success
   type: list
   elements: dict
   contains:
@@ -198,7 +198,7 @@ def main() -> None:
     refused = [line_of(verdict) for verdict in verdicts if not verdict["ok"]]
     brief = {"module_args": {"suexec": given["suexec"], "apache_user": given["apache_user"]}}
     if refused and given["fail"]:
-        module.fail_json(msg="\n".join(refused), verdicts=verdicts, invocation=brief)
+        module.fail_json(msg="\n".join(refused), invocation=brief)
     module.exit_json(changed=False, verdicts=verdicts, invocation=brief)
 
 
@@ -213,11 +213,16 @@ def judged(wrapper: dict[str, str], host: Host) -> dict[str, object]:
         "group": wrapper["group"],
         "ok": verdict.ok,
         "exit_code": verdict.exit_code,
-        "log": verdict.log_line,
+        "log": shown(verdict.log_line),
         "check": verdict.check,
-        "fix": verdict.fix,
-        "warning": verdict.warning,
+        "fix": shown(verdict.fix),
+        "warning": shown(verdict.warning),
     }
+
+
+def shown(text: str) -> str:
+    """Names on disk need not be text."""
+    return os.fsencode(text).decode(errors="replace")
 
 
 def line_of(verdict: dict[str, object]) -> str:

@@ -214,15 +214,25 @@ FAULTS = [
     ("{% if site.nope %}{% endif %}", "has no attribute 'nope'"),
     ("{{ site.name | nope }}", "No filter named 'nope'"),
     ("{% if %}", "Expected an expression"),
+    ("{{ site.version + site.name }}", "TypeError"),
+    ("{{ 1 // (site.version - 8) }}", "ZeroDivisionError"),
+    ("{{ site.name.encode('ascii').decode('no-such') }}", "LookupError"),
 ]
 
 
 @pytest.mark.parametrize(("text", "reason"), FAULTS)
-def test_fault_in_a_template_names_template_and_path(action, text, reason):
+def test_fault_in_a_template_names_template_line_path_and_site(action, text, reason):
     with pytest.raises(AnsibleActionFail) as caught:
-        items_sent(action({"v.j2": text}, files=[{"path": "{vhost}", "template": "v.j2"}]))
-    assert "template v.j2 for /etc/apache2/sites-available/alpha.conf: " in str(caught.value)
+        items_sent(action({"v.j2": f"one\n{text}"}, files=[{"path": "{vhost}", "template": "v.j2"}]))
+    assert "template v.j2, line 2, for /etc/apache2/sites-available/alpha.conf of site alpha: " in str(
+        caught.value
+    )
     assert reason in str(caught.value)
+
+
+def test_template_that_is_not_there_is_named(action):
+    with pytest.raises(AnsibleActionFail, match=r"template no\.j2 for /etc/shared: .*FileNotFoundError"):
+        items_sent(action(files=[{"path": "/etc/shared", "template": "no.j2"}]))
 
 
 def test_each_template_is_read_once_however_many_sites_there_are(action, monkeypatch):
@@ -288,6 +298,20 @@ def test_target_gets_one_call_without_the_sites(action):
         "validate": [["test", "uk"], ["test", "other"]],
         "reload": ["apache2"],
     }
+
+
+def test_each_site_is_asked_at_each_of_its_addresses(action):
+    asked = action(
+        probe=[{"url": "{directories}", "answer": "I am {name}", "unit": "php-{user}", "required": False}]
+    )
+    asked.run(task_vars={})
+    assert [(q["site"], q["url"], q["answer"], q["unit"]) for q in asked.sent["probe"]] == [
+        ("alpha", "/srv/a", "I am alpha", "php-uk"),
+        ("alpha", "/srv/b", "I am alpha", "php-uk"),
+        ("beta", "/srv/a", "I am beta", "php-other"),
+        ("beta", "/srv/b", "I am beta", "php-other"),
+    ]
+    assert not any(question["required"] for question in asked.sent["probe"])
 
 
 def test_arguments_of_the_task_are_not_changed(action):

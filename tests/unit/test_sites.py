@@ -243,6 +243,7 @@ FAILURE = [
     ("socket", "/srv/a.sock", '"/srv/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/run/a.sock", '"/run/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/running/a/b", '"/running/a/b"', "is not in a directory below /run (SEC-10)"),
+    ("socket", "/run/fastcgi/status/a", '"/run/fastcgi/status/a"', "where the sockets of FPM's status are"),
     ("socket", "/run/php/a.sock", '"/run/php/a.sock"', "lies in /run/php, which Apache's account can"),
     ("socket", "/run/lock/a.sock", '"/run/lock/a.sock"', "lies in /run/lock, which everybody can"),
     ("socket", "/run/user/1000/a", '"/run/user/1000/a"', "lies in /run/user"),
@@ -645,6 +646,43 @@ def test_no_two_sites_have_a_path_or_unit_in_common():
     assert shared <= {path.format(name) for path in twice for name in names}
 
 
+def test_sites_of_one_version_share_the_clocks_of_the_most_patient_one():
+    """REL-03, TMO-22."""
+    sites = model.resolve(
+        [
+            site(php_version="8.2"),
+            site("beta", php_version="8.2", timeout={"max_execution_time": 300}),
+            site("gamma", php_version="8.4"),
+        ],
+        master="shared",
+    )
+    clocks = [(one["timeout"]["process_control_timeout"], one["timeout"]["stop_timeout"]) for one in sites]
+    assert clocks == [(310, 315), (310, 315), (40, 45)]
+    assert [one["timeout"]["proxy_timeout"] for one in sites] == [45, 315, 45]
+
+
+@pytest.mark.parametrize("limits", [{"memory_max": "1G"}, {"tasks_max": 256}])
+def test_limits_of_a_site_cannot_hold_with_a_shared_master(limits):
+    with pytest.raises(model.InvalidSites) as caught:
+        model.resolve([site(), site("beta", limits=limits)], {"limits": limits}, "shared")
+    assert [error.split(":")[0] for error in caught.value.errors] == [
+        "site defaults.limits",
+        "sites[1] (beta).limits",
+    ]
+
+
+def test_request_that_would_hold_up_all_sites_is_refused_with_a_shared_master():
+    given = [site(), site("beta", timeout={"max_execution_time": 3600})]
+    with pytest.raises(model.InvalidSites, match=r"sites\[1\] \(beta\).*3610 s is too long .* at most 540"):
+        model.resolve(given, master="shared")
+    assert model.resolve(given)
+
+
+def test_kind_of_master_is_one_of_two():
+    with pytest.raises(model.InvalidSites, match='master: "mine" is not one of: own, shared'):
+        model.resolve([site()], master="mine")
+
+
 def test_no_worker_begins_the_name_of_another():
     workers = [one["worker"] for one in resolved(*map(site, ["a", "a-fpm", "aa", "b", "fpm", "fpm-fpm"]))]
     assert not [(a, b) for a in workers for b in workers if a is not b and b.startswith(a)]
@@ -673,6 +711,40 @@ def test_site_root_is_only_what_the_collection_owns():
 def test_sites_keep_their_order_and_absent_ones_are_left_out():
     names = [one["name"] for one in resolved(site("gamma"), site("alpha", state="absent"), site("beta"))]
     assert names == ["gamma", "beta"]
+
+
+PING = "a.example/fastcgi-ping"
+
+
+@pytest.mark.parametrize(
+    ("tls", "urls"),
+    [
+        (None, [f"http://{PING}"]),
+        ({"certificate": "/c", "key": "/k"}, [f"https://{PING}"]),
+        ({"certificate": "/c", "key": "/k", "redirect": False}, [f"http://{PING}", f"https://{PING}"]),
+    ],
+)
+def test_probe_asks_wherever_the_site_is_served(tls, urls):
+    assert resolved(site("a", tls=tls))[0]["probe_urls"] == urls
+
+
+TLS = {"certificate": "/etc/ssl/all.pem", "key": "/etc/ssl/private/all.key"}
+
+
+@pytest.mark.parametrize(("field", "value"), [("tls", TLS), ("front_controller", "index.php")])
+def test_site_goes_without_what_all_others_have(field, value):
+    without, like_the_others = resolved(site("a", **{field: None}), site("b"), defaults={field: value})
+    assert without[field] is None
+    assert like_the_others[field] is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("php_version", "8.4"), ("htaccess", "none"), ("pm", {"max_children": 3})]
+)
+def test_null_elsewhere_is_as_if_the_field_were_not_there(field, value):
+    assert resolved(site(**{field: None}), defaults={field: value}) == resolved(
+        site(), defaults={field: value}
+    )
 
 
 def test_site_wins_over_defaults_key_by_key():

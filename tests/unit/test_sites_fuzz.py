@@ -356,10 +356,11 @@ def resolved_sites(draw):
     return model.resolve([given])[0]
 
 
-@given(resolved_sites())
-def test_pool_means_to_fpm_what_the_site_says(site):
-    found = read_ini(rendered("fpm_pool/templates/pool.conf.j2", site))
-    assert {section for section, _, _ in found} == {"global", site["name"]}
+@given(resolved_sites(), st.sampled_from(model.MASTERS))
+def test_pool_means_to_fpm_what_the_site_says(site, master):
+    found = read_ini(rendered("fpm_pool/templates/pool.conf.j2", {**site, "master": master}))
+    # where the master is shared, what holds for all pools is no site's to say (SEC-06)
+    assert {section for section, _, _ in found} - {site["name"]} == ({"global"} if master == "own" else set())
     pool = [(key, value) for section, key, value in found if section == site["name"]]
     assert len(dict(pool)) == len(pool)
     expected = {
@@ -383,7 +384,9 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     values = dict(service)
     assert values["User"] == site["user"]
     assert values["Group"] == site["group"]
-    assert values["Environment"].split() == [f"FPM_SOCKETS={site['socket_bound']}=3"]
+    addresses = [site["socket_bound"], site["status_socket"]]
+    passed = ",".join(f"{path}={descriptor}" for descriptor, path in enumerate(addresses, 3))
+    assert values["Environment"].split() == [f"FPM_SOCKETS={passed}"]
     assert values["ExecStart"].split() == [
         *(f"/usr/sbin/php-fpm{site['php_version']}", "--nodaemonize"),
         *("--prefix", site["log_directory"], "--fpm-config", site["fpm_config"]),
@@ -399,8 +402,8 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     # a colon parts source, destination and options; a minus in front forgives what is missing
     assert all(path.removeprefix("-").startswith("/") and ":" not in path for path in bound + read_only)
 
-    sockets = dict(read_unit(rendered("fpm_pool/templates/site.socket.j2", site)))
-    assert sockets["ListenStream"] == site["socket_bound"]
+    listening = read_unit(rendered("fpm_pool/templates/site.socket.j2", site))
+    assert [value for key, value in listening if key == "ListenStream"] == addresses
 
 
 def shape(lines):
@@ -411,7 +414,7 @@ def shape(lines):
 @given(resolved_sites())
 def test_snippet_means_to_apache_what_the_site_says(site):
     lines = read_apache(rendered("apache_fastcgi/templates/proxy_fcgi.conf.j2", site))
-    assert ["SetHandler", f"proxy:unix:{site['socket']}|{site['worker']}"] in lines
+    assert ["SetHandler", f"proxy:unix:{site['socket_bound']}|{site['worker']}"] in lines
     assert ["<Proxy", site["worker"], ">"] in lines or ["<Proxy", site["worker"] + ">"] in lines
     plain = model.resolve(
         [{"name": "a", "server_name": "a", "pass_authorization": site["pass_authorization"]}]

@@ -103,6 +103,12 @@ def test_broken_link_names_both_values_and_the_nearest_good_one(clock, good, bad
     assert f"use at {'least' if good > bad else 'most'} {good}" in message
 
 
+def test_no_advice_asks_for_a_clock_of_zero():
+    """Of 1 s there is no half in whole seconds."""
+    found = problems_of(max_execution_time=1, request_terminate_timeout=1)
+    assert found["request_slowlog_timeout"].endswith("give request_terminate_timeout at least 2")
+
+
 def test_every_broken_link_is_told():
     found = problems_of(
         max_execution_time=300,

@@ -171,6 +171,17 @@ def test_hand_made_files_are_named_and_left_alone(host):
     assert host.snapshot() == before
 
 
+def test_a_path_does_not_go_from_one_site_to_another_in_one_run(host):
+    """Two links that are swapped would lead who uses them to the wrong site."""
+    host.change(host.link("x", "pool/a", "a"), host.link("y", "pool/b", "b")).apply()
+    before = host.snapshot()
+    with pytest.raises(TransactionError, match="etc/x of site b is site a's so far"):
+        host.change(host.link("x", "pool/b", "b"), host.link("y", "pool/a", "a")).apply()
+    assert host.snapshot() == before
+    host.change(host.link("x", "pool/b", "b")).apply()  # a has left
+    assert os.readlink(host.path("x")) == "pool/b"
+
+
 def test_a_hand_made_file_that_is_right_already_is_taken_over(host):
     (host.etc / "x").write_text("same\n")
     (host.etc / "x").chmod(0o644)
@@ -379,6 +390,15 @@ def test_recovery_leaves_a_run_alone_that_is_still_alive(host, monkeypatch, caps
     assert journal.main() == 0
     assert not change.exists()
     assert capsys.readouterr() == ("undid a change of the set set that was killed half way\n", "")
+
+
+def test_a_run_of_any_set_first_undoes_what_was_killed_of_another(host):
+    """Otherwise a daemon that starts while the other set has the lock would see half of this one."""
+    assert killed_at(host, three_sites(host), "rename", 4) == 9
+    other = Transaction("other", [host.file("other", "x")], state_root=str(host.root / "state"))
+    assert other.apply().recovered
+    assert [path.name for path in host.etc.rglob("*")] == ["other"]
+    assert not (host.root / "state/set/transaction/journal.json").exists()
 
 
 def calls_of(host, items, name):

@@ -93,6 +93,18 @@ def test_logs_are_for_the_site_alone(overdue, host, as_user, alpha, log):
         assert as_user(other, f"cat {path}").rc != 0
 
 
+def test_operators_can_read_the_slow_log(host, beta):
+    """From the first line on, and after it has been rotated."""
+    path = f"{beta.log}/slow.log"
+    reading = "setpriv --reuid nobody --regid nogroup --groups adm cat"
+    assert host.run(f"{reading} {path}").rc == 0
+    host.check_output(f"echo slow >> {path} && logrotate --force /etc/logrotate.d/fastcgi")
+    assert beta.run("echo 'on';").body == "on"
+    assert host.check_output(f"{reading} {path}.1").endswith("slow")
+    assert host.run(f"{reading} {path}").rc == 0
+    assert host.file(path).user == "beta"
+
+
 def test_master_reports_to_the_journal_under_the_name_of_its_site(overdue, host, alpha):
     """What FPM itself has to say, such as a worker that it ended, is the operator's to know."""
     said = host.check_output("journalctl --no-pager --output=cat --identifier=fastcgi-alpha")

@@ -1,10 +1,8 @@
 """Nobody's request fails while sites come, change and go, and while daemons reload, restart and die."""
 
 import json
-import os
 import shlex
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,7 +11,6 @@ import pytest
 import yaml
 
 SCENARIO = Path(__file__).resolve().parents[1]
-ROOT = SCENARIO.parents[1]
 ACCOUNTS = yaml.safe_load((SCENARIO / "vars" / "accounts.yml").read_text())["accounts"]
 TAGS = "fpm_pool_configure,apache_fastcgi_configure,apache_vhost_configure"
 PRESENT, COMING_AND_GOING = 50, 10
@@ -60,28 +57,9 @@ class Plan:
 
 
 @pytest.fixture
-def converge(tmp_path):
+def converge(play):
     """Bring the host to a list of sites, with all that writes configuration."""
-
-    def run(sites):
-        variables = tmp_path / "variables.json"
-        variables.write_text(json.dumps({"fastcgi_sites": sites}))
-        playbook = Path(sys.executable).parent / "ansible-playbook"
-        return subprocess.run(
-            [
-                *(playbook, "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-e", f"@{variables}"),
-                *("--tags", TAGS, SCENARIO / "converge.yml"),
-            ],
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    return run
+    return lambda sites: play(SCENARIO / "converge.yml", {"fastcgi_sites": sites}, "--tags", TAGS)
 
 
 class Load:

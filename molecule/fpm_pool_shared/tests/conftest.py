@@ -1,0 +1,1 @@
+../../fpm_pool/tests/conftest.py
