@@ -13,7 +13,9 @@ from .sites import STATIC_POOL, sites
 
 RESULT = ROOT / ".cache" / "bench" / "result.json"
 COUNTS = (1, 10, 100, 1000)
-PARTS = ("converge", "loop", "memory", "requests")
+PARTS = ("converge", "fcgid", "loop", "memory", "requests")
+OF_THEIR_OWN = {"fcgid", "requests"}
+"""Parts that need no list of sites from outside."""
 
 
 def say(text: str) -> None:
@@ -43,9 +45,29 @@ def measure(counts: list[int], parts: list[str], times: int) -> dict[str, Any]:
         result["memory"] = idle[many]
         if few != many:
             result["idle_kB_per_site"] = memory.idle_kb_per_site(idle[few], few, idle[many], many)
+    return derived({**result, **measure_apart(parts, times)})
+
+
+def measure_apart(parts: list[str], times: int) -> dict[str, Any]:
+    """Measure what has hosts of its own."""
+    result: dict[str, Any] = {}
+    if "fcgid" in parts:
+        result["fcgid"] = measure_fcgid(times)
     if "requests" in parts:
         result["requests"] = measure_requests()
-    return derived(result)
+    return result
+
+
+def measure_fcgid(times: int) -> dict[int, dict[str, Any]]:
+    """Converge sites for which Apache starts PHP, as many as mod_fcgid has room for."""
+    result = {}
+    with Host():
+        for count in (100, 200):
+            say(f"{count} sites with fcgid")
+            wanted = sites(count, engine="fcgid", pm={"max_children": 5})
+            result[count] = {"first": converge.play(converge.PLAYBOOK, wanted, changes=True)}
+            result[count].update(converge.unchanged(wanted, times))
+    return result
 
 
 def measure_requests() -> dict[str, Any]:
@@ -78,8 +100,9 @@ def main() -> int:
     counts = sorted({count for count in COUNTS if count < arguments.sites} | {arguments.sites})
 
     prepare_image()
-    if arguments.only == ["requests"]:
-        result = derived({"counts": [], "converge": {}, "requests": measure_requests()})
+    if set(arguments.only) <= OF_THEIR_OWN:
+        apart = measure_apart(arguments.only, arguments.times)
+        result = derived({"counts": [], "converge": {}, **apart})
     else:
         result = measure(counts, arguments.only, arguments.times)
     verdicts = report.bars(result)

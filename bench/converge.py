@@ -43,11 +43,16 @@ def again(playbook: str, wanted: list[dict[str, Any]], times: int) -> list[float
     return [play(playbook, wanted, changes=False) for _ in range(times)]
 
 
+def unchanged(wanted: list[dict[str, Any]], times: int) -> dict[str, Any]:
+    """The seconds of several unchanged runs of the playbook, and their median."""
+    runs = again(PLAYBOOK, wanted, times)
+    return {"unchanged_runs": runs, "unchanged": statistics.median(runs)}
+
+
 def life_of(count: int, times: int) -> dict[str, Any]:
     """Seconds for each thing that happens to a list of `count` sites, on a host that is fresh at first."""
     seconds: dict[str, Any] = {"first": play(PLAYBOOK, sites(count), changes=True)}
-    seconds["unchanged_runs"] = again(PLAYBOOK, sites(count), times)
-    seconds["unchanged"] = statistics.median(seconds["unchanged_runs"])
+    seconds.update(unchanged(sites(count), times))
     # each change starts from the plain list, and the way back is a change of its own kind as well
     seconds["one_changed"] = statistics.median(
         play(PLAYBOOK, sites(count, changed=changed), changes=True) for changed in (1, 0, 1)

@@ -51,7 +51,7 @@ class Host:
         cgroup = output("bash", "-c", f"source {shlex.quote(str(ROOT))}/tools/common.sh; cgroup2").strip()
         output(
             *("docker", "run", "--detach", "--name", self.name, "--hostname", self.name, "--label", LABEL),
-            *("--cgroupns", "host", "--cap-add", "SYS_ADMIN"),
+            *("--cgroupns", "host", "--cap-add", "SYS_ADMIN", "--cap-add", "LINUX_IMMUTABLE"),
             *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
             *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),
             *("--stop-signal", "SIGRTMIN+3", "--volume", f"{cgroup}:/sys/fs/cgroup:rw", self.image),

@@ -56,6 +56,17 @@ def bars(result: dict[str, Any]) -> list[Bar]:
                 "s",
             ),
         ]
+    if "fcgid" in result:
+        below, most = sorted(result["fcgid"])
+        spent = result["fcgid"][most]["unchanged"] - result["fcgid"][below]["unchanged"]
+        found.append(
+            Bar(
+                f"unchanged run with fcgid, per site between {below} and {most}",
+                spent / (most - below) * 1000,
+                5,
+                "ms",
+            )
+        )
     if "loop_ratio" in result:
         found.append(Bar("plain loop role, times slower per site", result["loop_ratio"], 100, "x", True))
     if "memory" in result:
@@ -79,8 +90,8 @@ MOST_SPREAD = 1.25
 def disturbances(result: dict[str, Any]) -> list[str]:
     """Why the numbers of this run decide nothing; empty where they do."""
     found = []
-    unchanged = {count: seconds.get("unchanged_runs", []) for count, seconds in result["converge"].items()}
-    for count, runs in unchanged.items():
+    for count, seconds in [*result["converge"].items(), *result.get("fcgid", {}).items()]:
+        runs = seconds.get("unchanged_runs", [])
         if runs and max(runs) > MOST_SPREAD * min(runs):
             found.append(f"equal runs with {count} sites took {min(runs):.1f} to {max(runs):.1f} s")
     medians = [

@@ -99,6 +99,7 @@ class Renderer:
             "group": filled(entry.get("group", "root"), own),
             "mode": octal(default_mode if entry.get("mode") is None else entry["mode"], path),
             "keep": bool(entry.get("keep", False)),
+            "immutable": entry.get("immutable"),
         }
         if kind == "file" and "template" not in entry:
             raise AnsibleActionFail(f"{path} needs one of template, link and directory")

@@ -8,6 +8,8 @@ On disk, below /var/lib/config_set/<set>:
     The files that the set owns, each with the name of its site. Only these are ever removed.
 ``transaction/new``, ``transaction/old``
     What is about to be put in place, and what was there before.
+``transaction/view``
+    Copies of directories with the new files in them, which validation sees in the place of the live ones.
 ``transaction/done.json``, ``transaction/manifest.json``
     What the last two files here become at the end, written beforehand.
 ``transaction/journal.json``
@@ -60,6 +62,8 @@ class Step:
     old: str | None = None
     owner: tuple[int, int, int] = (0, 0, 0)  # uid, gid, mode as they should be
     was: tuple[int, int, int] | None = None  # of a directory that was there
+    immutable: bool = False  # whether nobody is to change it from then on
+    was_immutable: bool = False
 
 
 class Journal:
@@ -71,6 +75,7 @@ class Journal:
         self.state = os.path.join(state_root, name)
         self.work = os.path.join(self.state, "transaction")
         self.file = os.path.join(self.work, "journal.json")
+        self.view = os.path.join(self.work, "view")
         self._done = os.path.join(self.work, "done.json")
         self._manifest = os.path.join(self.state, "manifest.json")
         self._next_manifest = os.path.join(self.work, "manifest.json")
@@ -153,6 +158,35 @@ class Journal:
             raise obstacle
         return lost
 
+    def unlock(self, steps: Sequence[Step]) -> None:
+        """Let what is immutable, or may be by now, be changed."""
+        for step in steps:
+            if step.immutable or step.was_immutable:
+                with contextlib.suppress(UnsafePath):  # somebody has put something else there
+                    self.files.set_immutable(step.path, False)
+
+    def lock(self, steps: Sequence[Step]) -> list[str]:
+        """Make immutable what is to be so, from the outside in.
+
+        :returns: the paths for which this cannot be had.
+        """
+        self._drop_view()
+        wanted = sorted(step.path for step in steps if step.immutable)
+        return [path for path in wanted if not self.files.set_immutable(path, True)]
+
+    def lock_again(self, steps: Sequence[Step]) -> None:
+        """Make immutable what was so before."""
+        self._drop_view()
+        for step in steps:
+            if step.was_immutable:
+                with contextlib.suppress(UnsafePath):
+                    self.files.set_immutable(step.path, True)
+
+    def _drop_view(self) -> None:
+        """Remove the copies for validation: links to what is immutable then could never be removed."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.view)
+
     def _undo(self, step: Step) -> None:
         if step.kind == "directory":
             if step.was is None:
@@ -194,7 +228,9 @@ class Journal:
         begun = bool(journal) and journal["phase"] != "done"
         if begun:
             steps = [step_from(recorded) for recorded in journal["steps"]]
+            self.unlock(steps)
             self.undo(steps)
+            self.lock_again(steps)
             touched = [step.path for step in steps]
             reload = [] if starting else journal["reload"]
             self.follow(journal["after"], journal["before"], touched, reload, wait=not starting)

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import functools
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -21,6 +24,11 @@ LINK_LIMIT = 16
 DESCRIPTOR_LIMIT = 200
 CHANGED_UNDER_US = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENXIO)
 """What a call says of a thing that was of another kind a moment ago."""
+
+GET_FLAGS, SET_FLAGS, IMMUTABLE = 0x80086601, 0x40086602, 0x10
+"""Of ioctl_iflags(2). Where an architecture numbers them otherwise, no file system knows the call."""
+NO_FLAGS = (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+CAP_LINUX_IMMUTABLE = 9
 
 
 class UnsafePath(Exception):
@@ -126,6 +134,57 @@ class Directories:
         finally:
             os.close(descriptor)
 
+    def immutable(self, path: str) -> bool | None:
+        """Whether what is at `path` can be changed by nobody; None where that cannot be had.
+
+        A file system may not have the bit, and a container may not have the capability.
+        """
+        try:
+            with self._opened(path) as descriptor:
+                flags = flags_of(descriptor)
+        except FileNotFoundError:
+            return False
+        return (
+            None if flags is None or not (flags & IMMUTABLE or may_set_flags()) else bool(flags & IMMUTABLE)
+        )
+
+    def set_immutable(self, path: str, wanted: bool) -> bool:
+        """Set or clear the bit. Where nothing is, there is nothing to clear.
+
+        :returns: whether it is as wanted now.
+        """
+        try:
+            with self._opened(path) as descriptor:
+                flags = flags_of(descriptor)
+                if flags is None or bool(flags & IMMUTABLE) == wanted:
+                    return flags is not None or not wanted
+                fcntl.ioctl(descriptor, SET_FLAGS, struct.pack("l", flags ^ IMMUTABLE))
+                return True
+        except FileNotFoundError:
+            return not wanted
+        except OSError as error:
+            if wanted and error.errno in (*NO_FLAGS, errno.EPERM):
+                return False
+            raise
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        """A descriptor of the file or directory at `path`; what may be opened never blocks."""
+        parent, name = self.parent(path)
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+        except OSError as error:
+            if error.errno in CHANGED_UNDER_US:
+                raise UnsafePath(f"{path}: is neither a file nor a directory") from None
+            raise
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise UnsafePath(f"{path}: is neither a file nor a directory")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
     def place(self, source: str, path: str) -> None:
         """Put the file or link `source` at `path` in one step, whatever is there now."""
         parent, name = self.parent(path)
@@ -166,6 +225,25 @@ class Directories:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                 raise
+
+
+def flags_of(descriptor: int) -> int | None:
+    """The flags that the file system keeps with an inode; None where it keeps none."""
+    try:
+        (flags,) = struct.unpack("l", fcntl.ioctl(descriptor, GET_FLAGS, bytes(struct.calcsize("l"))))
+    except OSError as error:
+        if error.errno in NO_FLAGS:
+            return None
+        raise
+    return int(flags)
+
+
+@functools.cache
+def may_set_flags() -> bool:
+    """Whether this process may make a file immutable: root in a container mostly may not."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        effective = next(line.split()[1] for line in status if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> CAP_LINUX_IMMUTABLE & 1)
 
 
 def open_directory(path: str) -> int:

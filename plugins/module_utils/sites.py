@@ -11,6 +11,8 @@ raises `InvalidSites` with every fault of the whole list at once.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +20,11 @@ from typing import Any, Callable
 
 from . import timeouts
 
-ENGINES = ("proxy_fcgi",)
-PROCESS_MANAGERS = ("fpm",)
+ENGINES = ("proxy_fcgi", "fcgid")
+PROCESS_MANAGERS = ("fpm", "php_cgi")
+BEHIND = {"proxy_fcgi": "fpm", "fcgid": "php_cgi"}
+"""What runs PHP for each engine."""
+
 MASTERS = ("own", "shared")
 HTACCESS = ("none", "safe", "trusted")
 STATES = ("present", "absent")
@@ -33,6 +38,9 @@ CONFIG_ROOT = "/etc/fastcgi"
 PHP_ROOT = "/etc/php"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
+WRAPPER_ROOT = "/var/www/wrapper"
+SUEXEC_ROOT = "/var/www"
+"""Where the distribution's suEXEC runs programs. That of the package apache2-suexec-custom can be told."""
 
 PING_PATH = "/fastcgi-ping"
 """What Apache answers by asking a site's FPM whether it is there, for config_set's probe alone."""
@@ -45,6 +53,17 @@ SOCKET_BACKLOG = 4096
 
 SHARED_STOP_LIMIT = 540
 """Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
+
+FCGID_PROCESSES = 1020
+"""As many as mod_fcgid's table holds (CAP-11)."""
+
+PCNTL = (
+    *("alarm", "async_signals", "exec", "fork", "get_last_error", "getpriority", "rfork", "setpriority"),
+    *("signal", "signal_dispatch", "signal_get_handler", "sigprocmask", "sigtimedwait", "sigwaitinfo"),
+    *("strerror", "unshare", "wait", "waitpid", "wexitstatus", "wifcontinued", "wifexited", "wifsignaled"),
+    *("wifstopped", "wstopsig", "wtermsig"),
+)
+"""What Debian's php-cgi can do to processes and signals, and its FPM cannot (TMO-31)."""
 
 APACHE_ACCOUNT = "www-data"
 RESERVED_ACCOUNTS = {
@@ -242,6 +261,17 @@ def site_path(value: Any) -> str:
     return text
 
 
+def wrapper_root(value: Any) -> str:
+    """Where wrappers may be: root's, since suEXEC looks at the last directory alone (SUX-02, SUX-07)."""
+    text = path(value)
+    for root in (*FORBIDDEN_ROOTS, SITES_ROOT, "/home"):
+        if within(text, root):
+            raise Refused(f"{shown(text)} lies in {root}, which is no place for programs that Apache starts")
+    if within(SITES_ROOT, text):
+        raise Refused(f"{shown(text)} holds the sites; name a directory that holds nothing but wrappers")
+    return text
+
+
 def socket_path(value: Any) -> str:
     """Where a site's socket may be: in /run, in a directory that root alone writes to."""
     text = path(value)
@@ -340,6 +370,8 @@ TABLES: dict[str, dict[str, Check]] = {
 }
 """Fields that hold a dictionary with keys of their own."""
 
+PM_OF_FCGID = ("max_children", "process_idle_timeout", "max_requests")
+
 FIELDS: dict[str, Check] = {
     "name": site_name,
     "state": one_of(STATES),
@@ -359,21 +391,28 @@ FIELDS: dict[str, Check] = {
     "front_controller": pattern(r"[A-Za-z0-9_-]+\.php", "the name of a PHP file in the document root", 64),
     "pass_authorization": boolean,
     "socket": socket_path,
+    "wrapper_root": wrapper_root,
     "extra_directives": list_of(directive, "Apache directives, one line each"),
 }
 
 NOTHING_BY_CHOICE = ("front_controller", "tls")
 """Fields that a site can have nothing in: ``null`` there undoes the default of all sites."""
 
-OF_ONE_SITE = ("name", "user", "group", "server_name", "server_aliases", "document_root", "socket", "state")
-"""Fields that cannot have a default for all sites."""
+OF_ONE_SITE = dict.fromkeys(
+    ("name", "user", "group", "server_name", "server_aliases", "document_root", "socket", "state"),
+    "cannot be the same for all sites; set it on each site",
+)
+OF_ALL_SITES = {
+    "wrapper_root": "is one for all sites, as suEXEC is for the host; set it in the site defaults"
+}
+"""Fields that can stand in the defaults alone."""
 
 DEFAULTS: dict[str, Any] = {
     "share_account": False,
     "server_aliases": [],
     "writable_paths": [],
     "engine": "proxy_fcgi",
-    "process_manager": "fpm",
+    "process_manager": None,
     "php_version": None,
     "timeout": {},
     "pm": {"mode": "ondemand", "max_children": 10, "process_idle_timeout": 10, "max_requests": 500},
@@ -382,10 +421,31 @@ DEFAULTS: dict[str, Any] = {
     "htaccess": "safe",
     "front_controller": None,
     "pass_authorization": False,
+    "wrapper_root": WRAPPER_ROOT,
     "tls": None,
     "extra_directives": [],
     "limits": {"tasks_max": 256},
 }
+
+FOREIGN = {
+    "proxy_fcgi": dict.fromkeys(
+        (f"timeout.{clock}" for clock in timeouts.OF_FCGID if clock not in timeouts.OF_FPM),
+        f"is a clock of fcgid; those of proxy_fcgi are {', '.join(timeouts.OF_FPM)}",
+    ),
+    "fcgid": {
+        "socket": "is for engines with a socket per site; mod_fcgid makes its sockets itself",
+        "limits": "is for engines with a unit per site; with fcgid PHP runs in Apache's own unit",
+        **dict.fromkeys(
+            (f"pm.{key}" for key in TABLES["pm"] if key not in PM_OF_FCGID),
+            f"is for FPM; of pm, fcgid has {', '.join(PM_OF_FCGID)}",
+        ),
+        **dict.fromkeys(
+            (f"timeout.{clock}" for clock in timeouts.OF_FPM if clock not in timeouts.OF_FCGID),
+            f"is a clock of FPM; those of fcgid are {', '.join(timeouts.OF_FCGID)}",
+        ),
+    },
+}
+"""Fields that an engine has no use for, each with the reason why it is refused there."""
 
 
 # ---------------------------------------------------------------- one site
@@ -393,7 +453,7 @@ DEFAULTS: dict[str, Any] = {
 DEFAULTS_LABEL = "site defaults"
 
 
-def checked(given: Any, label: str, errors: list[str], barred: Iterable[str] = ()) -> dict[str, Any]:
+def checked(given: Any, label: str, errors: list[str], barred: Mapping[str, str]) -> dict[str, Any]:
     """The good values of one site (or of the defaults), with a message for each that is not."""
     if not isinstance(given, Mapping):
         errors.append(f"{label}: {shown(given)} is not a dictionary")
@@ -404,7 +464,7 @@ def checked(given: Any, label: str, errors: list[str], barred: Iterable[str] = (
             known = ", ".join(sorted([*FIELDS, *TABLES]))
             errors.append(f"{label}.{shown_key(field)}: there is no such field; the fields are: {known}")
         elif field in barred:
-            errors.append(f"{label}.{field}: cannot be the same for all sites; set it on each site")
+            errors.append(f"{label}.{field}: {barred[field]}")
         elif value is None:
             continue
         elif field in TABLES:
@@ -454,18 +514,10 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
     """All that follows from one site's fields. `site` has every default in it."""
     name, user = site["name"], site.get("user", site["name"])
     document_root = site.get("document_root", f"{SITES_ROOT}/{name}")
-    chain = timeouts.derive(site["timeout"])
-    pm = with_spares(site["pm"])
-    unit = f"fastcgi-{name}"
-    bound = f"{SOCKET_ROOT}/{name}.sock"
-    socket = site.get("socket", bound)
-    link = socket if socket != bound else None
-    version = site["php_version"]
-    fpm_directory = version and f"{CONFIG_ROOT}/fpm/{version}"
-    package = f"php{version}-fpm.service"
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
-    of_the_model = {
-        "max_execution_time": str(chain.max_execution_time),
+    of_the_engine = spawned(site) if site["engine"] == "fcgid" else behind_a_socket(site, master)
+    admin_value = {
+        "max_execution_time": str(of_the_engine["timeout"]["max_execution_time"]),
         "session.save_path": f"{state}/sessions",
         "session.gc_probability": "1",
         "upload_tmp_dir": f"{state}/tmp",
@@ -473,11 +525,11 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "error_log": f"{log}/php.log",
         "log_errors": "on",
         "expose_php": "off",
+        **of_the_engine.pop("settings"),
+        **site["php_admin_value"],
     }
-    admin_value = {**of_the_model, **site["php_admin_value"]}
     for field, reasons in (
-        ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.problems(chain)]),
-        ("pm", pm_problems(pm)),
+        *of_the_engine.pop("problems"),
         ("tls", tls_problems(site["tls"])),
         ("php_value", hidden_settings(site["php_value"], admin_value)),
     ):
@@ -488,11 +540,10 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
     in_sites_root = within(document_root, SITES_ROOT)
     return {
         **site,
+        "process_manager": site["process_manager"] or BEHIND[site["engine"]],
         "user": user,
         "group": site.get("group", user),
         "document_root": document_root,
-        "timeout": chain.as_dict(),
-        "pm": pm,
         "php_admin_value": admin_value,
         "tls": {"redirect": True, **site["tls"]} if site["tls"] else None,
         # where the site's own directories are, and who makes them
@@ -503,6 +554,36 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "session_directory": f"{state}/sessions",
         "tmp_directory": f"{state}/tmp",
         "log_directory": log,
+        "apache_group": APACHE_ACCOUNT,
+        # the Apache side
+        "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
+        "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
+        "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
+        **of_the_engine,
+    }
+
+
+def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
+    """What a site has whose PHP stands behind a socket of its own."""
+    name = site["name"]
+    chain = timeouts.derive(site["timeout"])
+    pm = with_spares(site["pm"])
+    unit = f"fastcgi-{name}"
+    bound = f"{SOCKET_ROOT}/{name}.sock"
+    socket = site.get("socket", bound)
+    link = socket if socket != bound else None
+    version = site["php_version"]
+    fpm_directory = version and f"{CONFIG_ROOT}/fpm/{version}"
+    package = f"php{version}-fpm.service"
+    return {
+        "timeout": chain.as_dict(),
+        "pm": pm,
+        "settings": {},
+        "problems": [
+            ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.problems(chain)]),
+            ("pm", pm_problems(pm)),
+        ],
+        "wrapper_root": None,
         # the seam
         # the operator's own address is a link, for virtual hosts of the operator's own; both work
         "socket": socket,
@@ -512,7 +593,6 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
         "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
-        "apache_group": APACHE_ACCOUNT,
         # the PHP side
         "fpm_directory": fpm_directory,
         "fpm_config": fpm_directory and f"{fpm_directory}/{name}.conf",
@@ -522,7 +602,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "service_unit": f"{unit}.service",
         "service_file": f"{UNIT_ROOT}/{unit}.service",
         # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
-        "slow_log": "slow.log" if master == "own" else f"{log}.slow.log",
+        "slow_log": "slow.log" if master == "own" else f"{LOG_ROOT}/{name}.slow.log",
         # a master for all sites of a version, in the service of the package
         "master": master,
         "shared_unit": version and package,
@@ -532,9 +612,6 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
         "probe_urls": probe_urls(site),
-        "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
-        "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
-        "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
     }
 
 
@@ -545,12 +622,75 @@ def older_than_php_8(version: str | None) -> bool:
 
 def probe_urls(site: Mapping[str, Any]) -> list[str]:
     """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
-    if (site["engine"], site["process_manager"]) != ("proxy_fcgi", "fpm"):
-        return []
     schemes = ["https"] if site["tls"] else ["http"]
     if site["tls"] and not site["tls"].get("redirect", True):
         schemes.insert(0, "http")
     return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
+
+
+def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site has whose PHP Apache starts, through suEXEC and a wrapper."""
+    name, user = site["name"], site.get("user", site["name"])
+    group = site.get("group", user)
+    wrapper_directory = f"{site['wrapper_root']}/{user}.{group}"
+    wrapper = f"{wrapper_directory}/{name}"
+    chosen = {**site["php_value"], **site["php_admin_value"]}
+    patience, body = chosen.get("default_socket_timeout"), chosen.get("post_max_size", "8M")
+    chain = timeouts.derive_fcgid(site["timeout"], seconds_of(patience))
+    settings = {
+        "disable_functions": ",".join(f"pcntl_{function}" for function in PCNTL),
+        "default_socket_timeout": str(chain.default_socket_timeout),
+        "post_max_size": body,
+    }
+    return {
+        "timeout": chain.as_dict(),
+        "pm": {key: site["pm"][key] for key in PM_OF_FCGID},
+        "limits": {},
+        "settings": {key: value for key, value in settings.items() if key not in chosen},
+        "problems": [
+            ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.fcgid_problems(chain)]),
+            *((field, unfit_settings(site[field])) for field in ("php_value", "php_admin_value")),
+        ],
+        "socket": None,
+        # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
+        # the account makes another wrapper, so that Apache goes from one to the other with the snippet
+        "wrapper_directory": wrapper_directory,
+        "wrapper": wrapper,
+        "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
+        "suexec": "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom",
+        "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
+        "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
+        # no less than PHP takes, which itself has words for what is too much
+        "body_limit": bytes_of(body) or 2**63 - 1,
+        # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
+        "php_digest": digest_of(
+            site["php_version"], site["php_admin_value"], site["php_value"], chain.as_dict()
+        ),
+    }
+
+
+def seconds_of(setting: str | None) -> int | None:
+    """A number of seconds in a PHP setting; -1 is one too. None where there is none."""
+    return int(setting) if setting is not None and re.fullmatch(r"-?[0-9]{1,9}", setting) else None
+
+
+def bytes_of(size: str) -> int:
+    """A size as PHP writes it; 0 stands for no limit, as it does in post_max_size."""
+    found = re.fullmatch(r"([0-9]{1,12})([KMG]?)", size, re.IGNORECASE)
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2].upper()] if found else 0
+
+
+def unfit_settings(settings: Mapping[str, str]) -> Iterable[str]:
+    """Settings that mod_fcgid's own must fit to, and that it could not be fitted to."""
+    patience, body = settings.get("default_socket_timeout"), settings.get("post_max_size")
+    if patience is not None and seconds_of(patience) is None:
+        yield f"default_socket_timeout: {shown(patience)} is not a whole number of seconds"
+    if body is not None and not re.fullmatch(r"[0-9]{1,12}[KMGkmg]?", body):
+        yield f"post_max_size: {shown(body)} is not a size in bytes such as 16M; 0 is no limit"
+
+
+def digest_of(*values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:
@@ -613,7 +753,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
     for index, given in enumerate(sites):
         name = given.get("name") if isinstance(given, Mapping) else None
         label = f"sites[{index}]" + (f" ({shown_key(name)})" if isinstance(name, str) else "")
-        own = checked(given, label, errors)
+        own = checked(given, label, errors, barred=OF_ALL_SITES)
         absent = own.get("state") == "absent"
         if isinstance(given, Mapping):
             needed = ("name",) if absent else ("name", "server_name")
@@ -628,6 +768,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
             continue
         if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
+        errors.extend(f"{label}.{problem}" for problem in engine_problems(common, own))
         undone = [field for field in NOTHING_BY_CHOICE if field in given and given[field] is None]
         theirs = {field: value for field, value in common.items() if field not in undone}
         if master == "shared":
@@ -635,7 +776,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors, master)))
     errors.extend(collisions(result))
     if master == "shared":
-        errors.extend(share_clocks(result))
+        errors.extend(share_clocks([(label, site) for label, site in result if site["engine"] != "fcgid"]))
     if errors:
         raise InvalidSites(errors)
     return [site for label, site in result]
@@ -675,6 +816,24 @@ def default_account_problems(name: str, label: str) -> Iterable[str]:
         yield f"{label}.user: defaults to the site's name, but {reason}"
 
 
+def engine_problems(common: Mapping[str, Any], own: Mapping[str, Any]) -> Iterable[str]:
+    """What was asked for, and the site's engine cannot do."""
+    asked = merged(common, own)
+    engine = asked.get("engine", DEFAULTS["engine"])
+    behind = asked.get("process_manager", BEHIND[engine])
+    if behind != BEHIND[engine]:
+        yield (
+            f"process_manager: {shown(behind)} does not go with engine {engine}, which has {BEHIND[engine]}; "
+            f"leave it out"
+        )
+    for field, reason in FOREIGN[engine].items():
+        table, _, key = field.partition(".")
+        if table in asked and (not key or key in asked[table]):
+            given = own.get(table, {}) if key else own
+            whose = "" if (key or table) in given else f" (from the {DEFAULTS_LABEL})"
+            yield f"{field}{whose}: {reason}; leave it out"
+
+
 def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
     """What two sites cannot share."""
     host_owner: dict[str, str] = {}
@@ -694,7 +853,7 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
                     f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its '
                     f"own, or set share_account: true on both"
                 )
-        for socket in dict.fromkeys((site["socket"], site["socket_bound"])):
+        for socket in dict.fromkeys((site["socket"], site["socket_bound"]) if site["socket"] else ()):
             if sockets.setdefault(socket, label) != label:
                 yield f'{label}.socket: "{socket}" is the socket of {sockets[socket]} already'
         for field, own in directories(site):
@@ -702,6 +861,31 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
     for label, site in sites:
         for field, own in directories(site):
             yield from foreign_paths(label, field, own, site["user"], roots)
+    yield from fcgid_collisions([(label, site) for label, site in sites if site["engine"] == "fcgid"], roots)
+
+
+def fcgid_collisions(
+    sites: Sequence[tuple[str, dict[str, Any]]], roots: Mapping[str, tuple[str, str, str]]
+) -> Iterable[str]:
+    """What all sites of fcgid have in common: one suEXEC, and one table of processes."""
+    if not sites:
+        return
+    root = sites[0][1]["wrapper_root"]
+    for directory, (label, field, _) in roots.items():
+        if within(root, directory) or within(directory, root):
+            yield f'{label}.{field}: "{directory}" and the wrapper_root "{root}" must not lie in one another'
+    # a virtual host each for plain HTTP and for TLS is a class of processes each
+    most = sum(site["pm"]["max_children"] * (2 if two_hosts(site) else 1) for _, site in sites)
+    if most > FCGID_PROCESSES:
+        yield (
+            f"sites with engine fcgid: their pm.max_children make {most} processes together (twice where tls "
+            f"has redirect: false), and mod_fcgid has room for {FCGID_PROCESSES} (CAP-11); set "
+            f"pm.max_children in the {DEFAULTS_LABEL} to {FCGID_PROCESSES // len(sites)} or less"
+        )
+
+
+def two_hosts(site: Mapping[str, Any]) -> bool:
+    return bool(site["tls"]) and not site["tls"]["redirect"]
 
 
 def directories(site: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

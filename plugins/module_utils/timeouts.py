@@ -18,6 +18,15 @@ All values are whole seconds, the heartbeat alone is a fraction. The clocks, fro
     How long a master that stops or reloads waits for the requests that run (REL-03).
 ``stop_timeout`` (K)
     systemd's TimeoutStopSec; past it the whole unit is killed (TMO-22).
+
+Engine fcgid has no master that could end a request. There mod_fcgid does it, and the clocks are:
+
+``default_socket_timeout``
+    PHP gives up waiting for somebody else. A setting of PHP, which a script can change.
+``io_timeout`` (FcgidIOTimeout)
+    Apache gives up after so long without a byte from PHP, and the process is killed (TMO-17).
+``busy_timeout`` (FcgidBusyTimeout)
+    Wall clock: a process that has been busy with one request for so long is killed (TMO-18).
 """
 
 from __future__ import annotations
@@ -27,7 +36,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 HEARTBEAT_FLOOR = 0.13
-SETTABLE = (
+OF_FPM = (
     "max_execution_time",
     "request_slowlog_timeout",
     "request_terminate_timeout",
@@ -35,6 +44,8 @@ SETTABLE = (
     "process_control_timeout",
     "stop_timeout",
 )
+OF_FCGID = ("max_execution_time", "io_timeout", "busy_timeout")
+SETTABLE = tuple(dict.fromkeys(OF_FPM + OF_FCGID))
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,70 @@ def problems(chain: Chain) -> list[tuple[str, str]]:
                 f"{chain.stop_timeout} s leaves systemd no more than 3 s beyond process_control_timeout "
                 f"({chain.process_control_timeout} s): it would kill a master that is still draining "
                 f"(TMO-22); use at least {chain.process_control_timeout + 4}",
+            )
+        )
+    return found
+
+
+# ---------------------------------------------------------------- fcgid
+
+
+@dataclass(frozen=True)
+class FcgidChain:
+    """A complete chain of a site whose PHP mod_fcgid starts and ends."""
+
+    max_execution_time: int
+    default_socket_timeout: int
+    io_timeout: int
+    busy_timeout: int
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def derive_fcgid(given: Mapping[str, int], socket_timeout: int | None = None) -> FcgidChain:
+    """Complete a chain of fcgid from the values that are given; each follows from the one inside it.
+
+    :param socket_timeout: PHP's setting, where there is one; otherwise its own 60 s, or less if it must be.
+    """
+    limit = given.get("max_execution_time", 30)
+    silence = given.get("io_timeout", limit + 5)
+    return FcgidChain(
+        max_execution_time=limit,
+        default_socket_timeout=max(1, min(60, silence - 1)) if socket_timeout is None else socket_timeout,
+        io_timeout=silence,
+        busy_timeout=given.get("busy_timeout", silence + 5),
+    )
+
+
+def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
+    """Every link of the chain that does not hold, as (field, what is wrong and what would do)."""
+    found: list[tuple[str, str]] = []
+    if chain.io_timeout <= chain.max_execution_time:
+        found.append(
+            (
+                "io_timeout",
+                f"{chain.io_timeout} s is not longer than max_execution_time ({chain.max_execution_time} s): "
+                f"Apache would kill a silent script before PHP can end it with an error of its own (TMO-17); "
+                f"use at least {chain.max_execution_time + 1}",
+            )
+        )
+    if not 0 < chain.default_socket_timeout < chain.io_timeout:
+        found.append(
+            (
+                "io_timeout",
+                f"{chain.io_timeout} s is not longer than PHP's default_socket_timeout "
+                f"({chain.default_socket_timeout} s): Apache would kill a script that waits for others before "
+                f"PHP stops waiting (TMO-17); use at least {chain.default_socket_timeout + 1}, or a "
+                f"default_socket_timeout between 1 and {chain.io_timeout - 1}",
+            )
+        )
+    if chain.busy_timeout < chain.io_timeout:
+        found.append(
+            (
+                "busy_timeout",
+                f"{chain.busy_timeout} s is shorter than io_timeout ({chain.io_timeout} s), which would never "
+                f"pass (TMO-18); use at least {chain.io_timeout}",
             )
         )
     return found

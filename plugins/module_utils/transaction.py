@@ -40,6 +40,7 @@ class Item:
     content: str = ""
     target: str = ""
     keep: bool = False  # a directory that is made where it is missing, and left alone where it is there
+    immutable: bool | None = None  # whether nobody may change it, not even its owner; None: as it is
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Outcome:
     sockets_started: list[str] = field(default_factory=list)
     recovered: bool = False
     doubts: list[str] = field(default_factory=list)
+    changeable: list[str] = field(default_factory=list)  # should be immutable, where that cannot be had
 
 
 class Transaction:
@@ -78,6 +80,8 @@ class Transaction:
         ``{scratch}`` in an argument is an empty directory that goes away afterwards.
     :param reload: daemons to reload once the files are in place.
     :param prune: take away what the set no longer has, and change nothing else.
+    :param leave: sites of which nothing is taken away, although the set has it no longer; "" stands for the
+        files that all sites share.
     :param patience: seconds that each command of `validate` may take.
     :param questions: what to ask the web server about the sites that have changed, once it runs with it.
     :param probe_patience: seconds for all questions together.
@@ -94,6 +98,7 @@ class Transaction:
         questions: Sequence[web_probe.Question] = (),
         probe_patience: int = 300,
         state_root: str = STATE_ROOT,
+        leave: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.items = list(items)
@@ -103,11 +108,13 @@ class Transaction:
         self.patience = patience
         self.questions = questions
         self.probe_patience = probe_patience
+        self.leave = set(leave)
         self.journal = Journal(name, state_root)
         self.files = self.journal.files
         self.owned: dict[str, str] = {}
         self.seen: dict[str, tuple[int, ...] | None] = {}  # what was at each path when it was compared
         self.taken: list[Step] = []
+        self.changeable: list[str] = []
 
     # ------------------------------------------------------------ the whole of it
 
@@ -139,6 +146,7 @@ class Transaction:
                 compared = list(self._compare(strict=True))
                 outcome = self._outcome([difference for step, difference in compared], bool(recovered))
                 steps = [step for step, difference in compared]
+                steps = [*self._locked_parents(steps), *steps]
                 if steps or self._ownership() != self.owned:
                     outcome.doubts = self._change(steps)
                 self._start(outcome.sockets_started)
@@ -172,6 +180,7 @@ class Transaction:
             sites_removed=sorted((touched & before) - after),
             sockets_started=services.idle_sockets(set(self.owned) & set(self._ownership())),
             recovered=recovered,
+            changeable=self.changeable,
         )
 
     def _change(self, steps: list[Step]) -> list[str]:
@@ -184,6 +193,7 @@ class Transaction:
             self.journal.fault("staged")
             self.journal.begin(steps, before, after, self.reload)
             self.journal.fault("begun")
+            self.journal.unlock(steps)
             self._directories(steps)
             self._validate(steps)
             self.journal.fault("validated")
@@ -192,6 +202,8 @@ class Transaction:
                 self.journal.fault("swapped one")
             self.journal.fault("swapped all")
             swapped = True
+            self.changeable.extend(self.journal.lock(steps))
+            self.journal.fault("locked")
             touched = [step.path for step in steps]
             changed = {after[path] for path in touched if path in after}
             questions = [question for question in self.questions if question.site in changed]
@@ -228,7 +240,9 @@ class Transaction:
     ) -> None:
         """Undo what was done of a change that failed. What was not done may be somebody else's by now."""
         try:
+            self.journal.unlock(steps)
             lost = self.journal.undo(self.taken)
+            self.journal.lock_again(steps)
         except OSError as obstacle:
             raise TransactionError(
                 f"{self.name}: {error}; and putting the files back failed: {obstacle}. {kept(self.journal)}"
@@ -260,29 +274,60 @@ class Transaction:
     def _compare(self, strict: bool) -> Iterator[tuple[Step, Difference]]:
         wanted = {item.path for item in self.items}
         for path, site in sorted(self.owned.items()):
-            found = self._look(path) if path not in wanted else None
+            found = self._look(path) if path not in wanted and site not in self.leave else None
             if found:
-                yield Step(path, found.kind, site), Difference(path, site, "remove", described(found), "")
+                fixed = found.kind == "file" and bool(self._immutable(path))
+                yield (
+                    Step(path, found.kind, site, was_immutable=fixed),
+                    Difference(path, site, "remove", described(found, fixed), ""),
+                )
         if self.prune:
             return
         for item in self.items:
             self._refuse_neighbours(item)
             owner = self._owner(item, strict)
             found = self._look(item.path)
+            immutable, locked = bool(item.immutable), self._locked(item, found)
             if found is None:
                 if item.kind == "directory":
                     yield from self._missing_parents(item, wanted)
                 yield (
-                    Step(item.path, item.kind, item.site, owner=owner),
+                    Step(item.path, item.kind, item.site, owner=owner, immutable=immutable),
                     Difference(item.path, item.site, "add", "", wanted_text(item)),
                 )
-            elif not self._same(item, found, owner):
+            elif not self._same(item, found, owner) or locked not in (None, immutable):
                 self._refuse_foreign(item, found)
                 was = (found.uid, found.gid, found.mode) if found.kind == "directory" else None
                 yield (
-                    Step(item.path, item.kind, item.site, owner=owner, was=was),
-                    Difference(item.path, item.site, "change", described(found), wanted_text(item)),
+                    Step(item.path, item.kind, item.site, None, None, owner, was, immutable, bool(locked)),
+                    Difference(
+                        item.path, item.site, "change", described(found, bool(locked)), wanted_text(item)
+                    ),
                 )
+
+    def _locked(self, item: Item, found: Found | None) -> bool | None:
+        """Whether what is there is immutable; None where that is nothing to us, or cannot be had."""
+        if item.immutable is None or found is None or found.kind != item.kind:
+            return None
+        locked = self._immutable(item.path)
+        if locked is None and item.immutable:
+            self.changeable.append(item.path)
+        return locked
+
+    def _locked_parents(self, steps: Sequence[Step]) -> list[Step]:
+        """Immutable directories in which something changes: opened for the change, and only for it."""
+        items = {item.path: item for item in self.items}
+        changed = {step.path for step in steps}
+        result = []
+        for step in steps:
+            path = os.path.dirname(step.path)
+            found = self._look(path) if path not in changed and step.kind != "directory" else None
+            if found and found.kind == "directory" and self._immutable(path):
+                changed.add(path)
+                now = (found.uid, found.gid, found.mode)
+                again = path in items and bool(items[path].immutable)
+                result.append(Step(path, "directory", step.site, None, None, now, now, again, True))
+        return result
 
     def _missing_parents(self, item: Item, wanted: set[str]) -> Iterator[tuple[Step, Difference]]:
         """Directories on the way to `item` that nobody asked for by name: root's, open to pass through."""
@@ -299,12 +344,21 @@ class Transaction:
             )
 
     def _look(self, path: str) -> Found | None:
-        try:
+        with self._untouched():
             found = self.files.look(path)
-        except UnsafePath as error:
-            raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
         self.seen[path] = found.identity if found else None
         return found
+
+    def _immutable(self, path: str) -> bool | None:
+        with self._untouched():
+            return self.files.immutable(path)
+
+    @contextlib.contextmanager
+    def _untouched(self) -> Iterator[None]:
+        try:
+            yield
+        except UnsafePath as error:
+            raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
 
     def _still_as_seen(self, step: Step) -> None:
         """Somebody's edit of a moment ago is not overwritten unread."""
@@ -361,7 +415,8 @@ class Transaction:
     def _ownership(self) -> dict[str, str]:
         """The manifest after this change. Directories are nobody's to remove: they hold users' data."""
         now = {item.path: item.site for item in self.items if item.kind != "directory"}
-        return {path: site for path, site in self.owned.items() if path in now} if self.prune else now
+        left = {path: site for path, site in self.owned.items() if site in self.leave or path in now}
+        return left if self.prune else {**left, **now}
 
     # ------------------------------------------------------------ stage and validate
 
@@ -401,7 +456,7 @@ class Transaction:
     def _validate(self, steps: Sequence[Step]) -> None:
         if not self.validate or not steps:
             return
-        view = os.path.join(self.journal.work, "view")
+        view = self.journal.view
         scratch = os.path.join(self.journal.work, "scratch")
         os.mkdir(view, 0o755)
         os.mkdir(scratch, 0o700)
@@ -482,20 +537,23 @@ def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> Non
             shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def described(found: Found) -> str:
+def described(found: Found, immutable: bool = False) -> str:
     if found.kind == "link":
         return f"link to {found.target}\n"
     content = found.content.decode(errors="replace") if found.kind == "file" else f"{found.kind}\n"
-    return (
-        f"# owner {account_name(found.uid)}, group {group_name(found.gid)}, mode {found.mode:04o}\n{content}"
-    )
+    owner, group = account_name(found.uid), group_name(found.gid)
+    return f"# owner {owner}, group {group}, mode {found.mode:04o}{bit(immutable)}\n{content}"
 
 
 def wanted_text(item: Item) -> str:
     if item.kind == "link":
         return f"link to {item.target}\n"
     content = item.content if item.kind == "file" else f"{item.kind}\n"
-    return f"# owner {item.owner}, group {item.group}, mode {item.mode:04o}\n{content}"
+    return f"# owner {item.owner}, group {item.group}, mode {item.mode:04o}{bit(item.immutable)}\n{content}"
+
+
+def bit(immutable: bool | None) -> str:
+    return ", immutable" if immutable else ""
 
 
 def account_name(uid: int) -> str:

@@ -66,6 +66,13 @@ options:
         description: A directory that is made where it is missing, and left alone where it exists.
         type: bool
         default: false
+      immutable:
+        description:
+          - Whether nobody may change the file or directory, not even its owner; C(chattr +i) is the same. Left as
+            it is where this is not given. Changes and removals by this module take the bit off first; whatever
+            becomes of them, it is set again.
+          - Where a file system does not have the bit, or a container may not set it, a warning names the path.
+        type: bool
       owner:
         description: The owner's name.
         type: str
@@ -155,6 +162,15 @@ options:
       - For removing in the opposite order of adding, Apache first.
     type: bool
     default: false
+  leave:
+    description:
+      - Names of sites of which nothing is taken away, although the set has it no longer. An empty name stands for
+        the files that all sites share.
+      - For sites that another call of the same set has, and for what something else must stop using first. A
+        later O(prune) without it takes that away.
+    type: list
+    elements: str
+    default: []
   payload:
     description: Set by the action plugin. The rendered files, compressed.
     type: str
@@ -238,6 +254,7 @@ def main() -> None:
         link=dict(type="str"),
         directory=dict(type="bool", default=False),
         keep=dict(type="bool", default=False),
+        immutable=dict(type="bool"),
         owner=dict(type="str", default="root"),
         group=dict(type="str", default="root"),
         mode=dict(type="str"),
@@ -261,6 +278,7 @@ def main() -> None:
             probe=dict(type="list", elements="dict", default=[], options=probe_spec),
             probe_timeout=dict(type="int", default=300),
             prune=dict(type="bool", default=False),
+            leave=dict(type="list", elements="str", default=[]),
             payload=dict(type="str"),
         ),
         supports_check_mode=True,
@@ -280,6 +298,7 @@ def main() -> None:
         patience=given["validate_timeout"],
         questions=[Question(**question) for question in given["probe"]],
         probe_patience=given["probe_timeout"],
+        leave=given["leave"],
     )
     brief = {"module_args": {"name": given["name"], "prune": given["prune"]}}
     try:
@@ -288,6 +307,12 @@ def main() -> None:
         module.fail_json(msg=str(error), invocation=brief)
     for doubt in outcome.doubts:
         module.warn(f"{given['name']}: {doubt}")
+    if outcome.changeable:
+        first, more = outcome.changeable[0], len(outcome.changeable) - 1
+        module.warn(
+            f"{given['name']}: {first}{f' and {more} more' if more else ''} cannot be made immutable here (the file "
+            f"system has no such bit, or this container may not set it); its owner can change it"
+        )
     result = {
         "changed": bool(outcome.differences or outcome.sockets_started or outcome.recovered),
         "sites_added": outcome.sites_added,

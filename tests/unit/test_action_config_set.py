@@ -157,6 +157,7 @@ def test_shared_path_is_made_once_and_sees_all_sites(action):
             "group": "adm",
             "mode": 0o644,
             "keep": False,
+            "immutable": None,
             "content": "alpha betaFalse",
         }
     }
@@ -174,6 +175,7 @@ def test_directories_of_a_list_are_made_one_by_one_and_owned_by_the_site(action)
         "group": "g-alpha",
         "mode": 0o755,
         "keep": True,
+        "immutable": None,
     }
 
 

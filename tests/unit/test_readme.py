@@ -21,7 +21,7 @@ def test_every_field_of_a_site_is_described():
     assert set(table_after("## The list of sites")) == {*sites.FIELDS, *sites.TABLES}
 
 
-@pytest.mark.parametrize("field", ["htaccess", "engine", "process_manager", "pm", "limits", "writable_paths"])
+@pytest.mark.parametrize("field", ["htaccess", "engine", "pm", "limits", "writable_paths", "wrapper_root"])
 def test_the_defaults_are_the_real_ones(field):
     told = table_after("## The list of sites")[field].strip("`")
     real = sites.DEFAULTS[field]

@@ -59,6 +59,7 @@ SUCCESS = [
     ("document_root", "/etcetera/site", "/etcetera/site"),
     ("writable_paths", ["/srv/data/a", "/srv/data/b"], ["/srv/data/a", "/srv/data/b"]),
     ("engine", "proxy_fcgi", "proxy_fcgi"),
+    ("engine", "fcgid", "fcgid"),
     ("process_manager", "fpm", "fpm"),
     ("php_version", "8.2", "8.2"),
     ("php_version", "8.10", "8.10"),
@@ -100,7 +101,7 @@ def test_good_value_is_taken(field, given, expected):
     assert resolved(site(**{field: given}))[0][field] == expected
 
 
-@pytest.mark.parametrize("field", [field for field in model.DEFAULTS if field != "pm"])
+@pytest.mark.parametrize("field", [field for field in model.DEFAULTS if field not in ("pm", "wrapper_root")])
 def test_null_means_the_default(field):
     assert resolved(site(**{field: None})) == resolved(site())
 
@@ -108,6 +109,8 @@ def test_null_means_the_default(field):
 def test_every_field_has_a_row_of_each_kind():
     succeeded = {field for field, _, _ in SUCCESS} | {"state", "timeout", "pm", "php_admin_value"}
     failed = {row[0].split(".")[0] for row in FAILURE}
+    # the one that stands in the defaults alone has tests of its own
+    succeeded, failed = succeeded | {"wrapper_root"}, failed | {"wrapper_root"}
     assert succeeded == failed == {*model.FIELDS, *model.TABLES}
 
 
@@ -411,6 +414,12 @@ FAULTS_OF_STRUCTURE = [
     ([site()], {"limits": {"tasks_max": 1}}, "site defaults.limits.tasks_max: 1 is not between 8 and"),
     ([site()], {"colour": 1}, "site defaults.colour: there is no such field"),
     ([site(state="absent", engine="cgi")], None, 'sites[0] (alpha).engine: "cgi" is not one of'),
+    ([site(wrapper_root="/srv/w")], None, "sites[0] (alpha).wrapper_root: is one for all sites, as suEXEC is"),
+    ([], {"wrapper_root": "/srv/../w"}, 'site defaults.wrapper_root: "/srv/../w" is not an absolute path'),
+    ([], {"wrapper_root": "/tmp/w"}, 'site defaults.wrapper_root: "/tmp/w" lies in /tmp, which is no place'),
+    ([], {"wrapper_root": "/home/w"}, 'site defaults.wrapper_root: "/home/w" lies in /home, which is no'),
+    ([], {"wrapper_root": "/var/www/sites/w"}, 'site defaults.wrapper_root: "/var/www/sites/w" lies in /va'),
+    ([], {"wrapper_root": "/var/www"}, 'site defaults.wrapper_root: "/var/www" holds the sites; name a dir'),
     ([site(tls={})], None, "sites[0] (alpha).tls.certificate: is missing; TLS needs the files of both"),
 ]  # fmt: skip
 
@@ -801,6 +810,165 @@ def test_dynamic_pool_has_spares_that_fpm_accepts(pm, spares):
 def test_rules_of_a_dynamic_pool_bind_no_other(mode):
     pm = {"mode": mode, "start_servers": 2, "min_spare_servers": 3}
     assert resolved(site(pm=pm))[0]["pm"].items() >= pm.items()
+
+
+# ---------------------------------------------------------------- engines
+
+
+def test_engine_decides_what_runs_php():
+    managers = [one["process_manager"] for one in resolved(site(), site("beta", engine="fcgid"))]
+    assert managers == ["fpm", "php_cgi"]
+    assert resolved(site(engine="fcgid", process_manager="php_cgi"))[0]["process_manager"] == "php_cgi"
+
+
+@pytest.mark.parametrize(("engine", "other"), [("proxy_fcgi", "php_cgi"), ("fcgid", "fpm")])
+def test_engine_and_process_manager_that_contradict_each_other_are_refused(engine, other):
+    mine = "fpm" if other == "php_cgi" else "php_cgi"
+    wanted = f'process_manager: "{other}" does not go with engine {engine}, which has {mine}; leave it out'
+    assert errors_of([site(engine=engine, process_manager=other)]) == [f"sites[0] (alpha).{wanted}"]
+    assert errors_of([site(engine=engine)], {"process_manager": other}) == [f"sites[0] (alpha).{wanted}"]
+
+
+# engine, field, value, what the reason says
+FOREIGN = [
+    ("proxy_fcgi", "timeout.io_timeout", 60, "is a clock of fcgid; those of proxy_fcgi are max_execution_tim"),
+    ("proxy_fcgi", "timeout.busy_timeout", 60, "is a clock of fcgid"),
+    ("fcgid", "timeout.proxy_timeout", 60, "is a clock of FPM; those of fcgid are max_execution_time, io_"),
+    ("fcgid", "timeout.request_terminate_timeout", 60, "is a clock of FPM"),
+    ("fcgid", "timeout.request_slowlog_timeout", 6, "is a clock of FPM"),
+    ("fcgid", "timeout.process_control_timeout", 600, "is a clock of FPM"),
+    ("fcgid", "timeout.stop_timeout", 600, "is a clock of FPM"),
+    ("fcgid", "pm.mode", "static", "is for FPM; of pm, fcgid has max_children, process_idle_timeout, max_re"),
+    ("fcgid", "pm.start_servers", 2, "is for FPM"),
+    ("fcgid", "pm.min_spare_servers", 2, "is for FPM"),
+    ("fcgid", "pm.max_spare_servers", 2, "is for FPM"),
+    ("fcgid", "pm.max_spawn_rate", 2, "is for FPM"),
+    ("fcgid", "limits.memory_max", "1G", "is for engines with a unit per site"),
+    ("fcgid", "limits.tasks_max", 64, "is for engines with a unit per site"),
+    ("fcgid", "socket", "/run/x/y", "mod_fcgid makes its sockets itself"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "where", "value", "reason"), FOREIGN)
+def test_field_that_the_engine_has_no_use_for_is_refused(engine, where, value, reason):
+    field, _, key = where.partition(".")
+    given = {field: {key: value} if key else value}
+    told = "limits" if field == "limits" else where
+    (error,) = errors_of([site(engine=engine, **given)])
+    assert error.startswith(f"sites[0] (alpha).{told}: ")
+    assert reason in error
+    if field != "socket":
+        (error,) = errors_of([site(engine=engine)], given)
+        assert error.startswith(f"sites[0] (alpha).{told} (from the site defaults): ")
+
+
+def test_every_field_of_pm_and_every_clock_is_for_an_engine_or_refused():
+    both = {"max_execution_time", *model.PM_OF_FCGID}
+    refused = {where.partition(".")[2] for fields in model.FOREIGN.values() for where in fields} - {""}
+    assert refused == {*model.TABLES["timeout"], *model.TABLES["pm"]} - both
+
+
+def test_paths_of_a_wrapper_tell_its_account():
+    alone, apart = resolved(
+        site(engine="fcgid"),
+        site("beta", engine="fcgid", user="uk", group="web"),
+        defaults={"wrapper_root": "/srv/wrapper"},
+    )
+    assert (alone["wrapper_directory"], alone["wrapper"]) == (
+        "/srv/wrapper/alpha.alpha",
+        "/srv/wrapper/alpha.alpha/alpha",
+    )
+    assert apart["wrapper"] == "/srv/wrapper/uk.web/beta"
+    assert apart["socket"] is None
+
+
+@pytest.mark.parametrize("engine", ["proxy_fcgi", "fcgid"])
+def test_the_snippet_has_one_place_whatever_the_engine(engine):
+    assert resolved(site(engine=engine))[0]["snippet"] == "/etc/apache2/fastcgi/alpha.conf"
+
+
+# settings, limit in bytes
+BODIES = [
+    ({}, 8 << 20),
+    ({"php_value": {"post_max_size": "16m"}}, 16 << 20),
+    ({"php_admin_value": {"post_max_size": "2G"}}, 2 << 30),
+    ({"php_admin_value": {"post_max_size": 1000}}, 1000),
+    ({"php_value": {"post_max_size": "0"}}, 2**63 - 1),
+]
+
+
+@pytest.mark.parametrize(("settings", "limit"), BODIES)
+def test_a_body_may_be_as_long_as_php_takes(settings, limit):
+    one = resolved(site(engine="fcgid", **settings))[0]
+    assert one["body_limit"] == limit
+    assert "post_max_size" in {**one["php_value"], **one["php_admin_value"]}
+
+
+# field, settings, the one message
+UNFIT = [
+    ("php_value", {"post_max_size": "8 M"}, 'post_max_size: "8 M" is not a size in bytes such as 16M'),
+    ("php_admin_value", {"post_max_size": "-1"}, 'post_max_size: "-1" is not a size in bytes'),
+    ("php_admin_value", {"default_socket_timeout": "1m"}, 'default_socket_timeout: "1m" is not a whole num'),
+]
+
+
+@pytest.mark.parametrize(("field", "settings", "message"), UNFIT)
+def test_setting_that_mod_fcgid_cannot_follow_is_refused(field, settings, message):
+    (error,) = errors_of([site(engine="fcgid", **{field: settings})])
+    assert error.startswith(f"sites[0] (alpha).{field}.{message}")
+    assert resolved(site(**{field: settings}))
+
+
+def test_phps_own_patience_is_part_of_the_chain():
+    (error,) = errors_of([site(engine="fcgid", php_value={"default_socket_timeout": 35})])
+    assert error.startswith("sites[0] (alpha).timeout.io_timeout: 35 s is not longer than PHP's default_so")
+    one = resolved(site(engine="fcgid", php_value={"default_socket_timeout": 5}))[0]
+    assert one["timeout"]["default_socket_timeout"] == 5
+    assert "default_socket_timeout" not in one["php_admin_value"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"php_value": {"a": "1"}}, False),
+        ({"php_admin_value": {"a": "1"}}, False),
+        ({"php_version": "8.4"}, False),
+        ({"timeout": {"max_execution_time": 60}}, False),
+        ({"server_name": "b.example"}, True),
+    ],
+)
+def test_apache_is_told_when_phps_settings_change(fields, same):
+    before, after = (resolved(site(engine="fcgid", **given))[0]["php_digest"] for given in ({}, fields))
+    assert (before == after) == same
+
+
+def many(count, **fields):
+    return [site(f"s{number}", engine="fcgid", **fields) for number in range(count)]
+
+
+def test_processes_of_all_sites_fit_into_mod_fcgids_table():
+    assert len(resolved(*many(204, pm={"max_children": 5}))) == 204
+    (error,) = errors_of(many(205), {"pm": {"max_children": 5}})
+    assert "make 1025 processes together" in error
+    assert "has room for 1020 (CAP-11)" in error
+    assert "to 4 or less" in error
+    assert len(resolved(*many(1), *[site(f"p{n}", pm={"max_children": 500}) for n in range(3)])) == 4
+
+
+def test_plain_http_beside_tls_is_a_class_of_processes_of_its_own():
+    tls = {"certificate": "/c", "key": "/k"}
+    assert resolved(*many(1, pm={"max_children": 1000}, tls=tls))
+    assert (
+        "make 2000 processes"
+        in errors_of(many(1, pm={"max_children": 1000}, tls={**tls, "redirect": False}))[0]
+    )
+
+
+@pytest.mark.parametrize("root", ["/srv/a/wrapper", "/srv/a", "/srv"])
+def test_wrappers_and_sites_lie_apart(root):
+    given = [site(engine="fcgid"), site("beta", document_root="/srv/a")]
+    (error,) = errors_of(given, {"wrapper_root": root})
+    assert error.startswith('sites[1] (beta).document_root: "/srv/a" and the wrapper_root')
 
 
 # ---------------------------------------------------------------- nothing is shared

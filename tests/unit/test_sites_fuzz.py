@@ -91,10 +91,11 @@ FIELDS = {
     "document_root": (["/srv/alpha"], str, PATH),
     "writable_paths": (["/srv/alpha"], lambda value: [value], PATH),
     "socket": (["/run/fastcgi/a.sock"], str, PATH),
+    "wrapper_root": (["/srv/wrapper"], str, PATH),
     "php_version": (["8.2"], str, set(string.digits + ".")),
     "front_controller": (["index.php"], str, LETTERS | set("._-")),
-    "engine": (["proxy_fcgi"], str, set()),
-    "process_manager": (["fpm"], str, set()),
+    "engine": (["proxy_fcgi", "fcgid"], str, set()),
+    "process_manager": (["fpm", "php_cgi"], str, set()),
     "htaccess": (["safe"], str, set()),
     "state": (["present"], str, set()),
     # none that is special between the double quotes of an ini file, nor any that could be

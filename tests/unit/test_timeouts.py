@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 SECONDS = st.integers(1, 604800)
-SOME_CLOCKS = st.fixed_dictionaries({}, optional=dict.fromkeys(timeouts.SETTABLE, SECONDS))
+SOME_CLOCKS = st.fixed_dictionaries({}, optional=dict.fromkeys(timeouts.OF_FPM, SECONDS))
 # near the limits, where a random number never falls
-SHORT_CLOCKS = st.fixed_dictionaries({}, optional=dict.fromkeys(timeouts.SETTABLE, st.integers(1, 25)))
+SHORT_CLOCKS = st.fixed_dictionaries({}, optional=dict.fromkeys(timeouts.OF_FPM, st.integers(1, 25)))
 
 
 def problems_of(**clocks):
@@ -131,7 +131,7 @@ def test_every_broken_link_is_told():
 def test_values_that_are_given_are_kept(clocks):
     chain = timeouts.derive(clocks).as_dict()
     assert chain.items() >= clocks.items()
-    assert set(chain) == {*timeouts.SETTABLE, "heartbeat"}
+    assert set(chain) == {*timeouts.OF_FPM, "heartbeat"}
 
 
 @given(st.one_of(SOME_CLOCKS, SHORT_CLOCKS))
@@ -160,3 +160,61 @@ def test_problems_are_the_inequalities_of_the_design(clocks):
         "stop_timeout": not k - 3 > c,
     }
     assert {field for field, _ in timeouts.problems(chain)} == {field for field in broken if broken[field]}
+
+
+# ---------------------------------------------------------------- fcgid
+
+
+SOME_FCGID_CLOCKS = st.fixed_dictionaries({}, optional=dict.fromkeys(timeouts.OF_FCGID, st.integers(1, 25)))
+
+
+def fcgid_problems_of(socket_timeout=None, **clocks):
+    return timeouts.fcgid_problems(timeouts.derive_fcgid(clocks, socket_timeout))
+
+
+# max_execution_time; default_socket_timeout, io_timeout, busy_timeout as derived
+@pytest.mark.parametrize(
+    ("limit", "clocks"), [(300, (60, 305, 310)), (30, (34, 35, 40)), (1, (5, 6, 11)), (56, (60, 61, 66))]
+)
+def test_chain_of_fcgid_follows_from_its_innermost_clock(limit, clocks):
+    chain = timeouts.derive_fcgid({"max_execution_time": limit})
+    assert clocks == (chain.default_socket_timeout, chain.io_timeout, chain.busy_timeout)
+
+
+# the clock that breaks its link, its shortest good value and the next one, beside which others
+FCGID_LINKS = [
+    ("io_timeout", 301, 300, {}, "is not longer than max_execution_time (300 s)"),
+    ("io_timeout", 401, 400, {"socket_timeout": 400}, "default_socket_timeout (400 s)"),
+    ("busy_timeout", 305, 304, {}, "is shorter than io_timeout (305 s)"),
+    ("busy_timeout", 400, 399, {"io_timeout": 400}, "is shorter than io_timeout (400 s)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("clock", "good", "bad", "others", "reason"), FCGID_LINKS)
+def test_broken_link_of_fcgid_names_both_values_and_the_nearest_good_one(clock, good, bad, others, reason):
+    assert fcgid_problems_of(max_execution_time=300, **others, **{clock: good}) == []
+    ((where, message),) = fcgid_problems_of(max_execution_time=300, **others, **{clock: bad})
+    assert where == clock
+    assert message.startswith(f"{bad} s ")
+    assert reason in message
+    assert f"use at least {good}" in message
+
+
+@pytest.mark.parametrize("endless", [0, -1])
+def test_php_that_waits_without_end_is_refused(endless):
+    ((where, message),) = fcgid_problems_of(socket_timeout=endless)
+    assert where == "io_timeout"
+    assert f"default_socket_timeout ({endless} s)" in message
+
+
+@given(SOME_FCGID_CLOCKS)
+def test_problems_of_fcgid_are_the_inequalities_of_the_design(clocks):
+    chain = timeouts.derive_fcgid(clocks)
+    assert chain.as_dict().items() >= clocks.items()
+    assert all(seconds > 0 for seconds in chain.as_dict().values())
+    broken = {
+        "io_timeout": chain.io_timeout <= max(chain.max_execution_time, chain.default_socket_timeout),
+        "busy_timeout": chain.busy_timeout < chain.io_timeout,
+    }
+    found = {field for field, _ in timeouts.fcgid_problems(chain)}
+    assert found == {field for field in broken if broken[field]}

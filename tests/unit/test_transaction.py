@@ -128,6 +128,30 @@ def test_sites_that_left_the_list_lose_their_files_and_keep_their_directories(ho
     assert [path.name for path in sorted(host.etc.rglob("*"))] == ["data", "precious", "pool"]
 
 
+def test_two_calls_share_a_set_where_each_leaves_the_others_sites(host):
+    host.change(*three_sites(host), host.file("shared", "x")).apply()
+    mine = [item for item in three_sites(host, "2") if item.site in ("a", "")]
+    outcome = host.change(*mine, leave=["b", ""]).apply()
+    assert (outcome.sites_changed, outcome.sites_removed) == (["a"], ["c"])
+    assert (host.etc / "pool/b.conf").read_text() == "b 1\n"
+    assert (host.etc / "shared").exists()
+    # what was left is still the set's: the other call changes it, and a prune takes it away
+    theirs = [item for item in three_sites(host, "2") if item.site in ("b", "")]
+    assert host.change(*theirs, leave=["a", ""]).apply().sites_changed == ["b"]
+    assert host.change(*mine, prune=True, leave=["b", ""]).apply().differences == []
+    assert host.change(*mine, prune=True, leave=[""]).apply().sites_removed == ["b"]
+    assert host.change(*mine, prune=True).apply().differences[0].path == host.path("shared")
+
+
+def test_what_a_site_has_no_more_stays_where_it_is_left(host):
+    host.change(host.file("old", "1", "a")).apply()
+    host.change(host.file("new", "2", "a"), leave=["a"]).apply()
+    assert (host.etc / "old").exists()
+    assert host.change(host.file("new", "2", "a"), leave=["a"]).preview().differences == []
+    host.change(host.file("new", "2", "a"), prune=True).apply()
+    assert not (host.etc / "old").exists()
+
+
 def test_pruning_removes_and_changes_nothing_else(host):
     host.change(*three_sites(host)).apply()
     wanted = [item for item in three_sites(host, "2") if item.site != "b"] + [host.file("new", "x", "d")]

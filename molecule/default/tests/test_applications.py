@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urljoin
 
 import pytest
 
-SITES = ("wiki", "links", "report", "pretty")
+SITES = ("wiki", "links", "report", "classic", "pretty")
 
 
 class Answer(NamedTuple):
@@ -309,15 +309,16 @@ def test_shaarlis_inside_is_not_served(browse, path):
     assert answer.runs_as == ""
 
 
-# --- report, pretty: sites of our own -------------------------------------------------------------------
+# --- report, classic, pretty: sites of our own ----------------------------------------------------------
 
 
-def test_the_report_names_the_sites_user_and_settings(host, browse):
-    report = json.loads(browse("report").get("/").body)
-    assert (report["uid"], report["user"]) == (host.user("report").uid, "report")
-    assert report["sapi"] == "fpm-fcgi"
+@pytest.mark.parametrize("site, sapi", [("report", "fpm-fcgi"), ("classic", "cgi-fcgi")])
+def test_the_report_names_the_sites_user_and_settings(host, browse, site, sapi):
+    report = json.loads(browse(site).get("/").body)
+    assert (report["uid"], report["user"]) == (host.user(site).uid, site)
+    assert report["sapi"] == sapi
     assert report["ini"]["max_execution_time"] == "120"
-    assert report["server"]["SCRIPT_FILENAME"] == "/var/www/sites/report/index.php"
+    assert report["server"]["SCRIPT_FILENAME"] == f"/var/www/sites/{site}/index.php"
 
 
 def test_a_pretty_path_reaches_the_front_controller(browse):

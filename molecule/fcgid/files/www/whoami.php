@@ -1,0 +1,1 @@
+<?php echo "PHP of ", posix_getpwuid(posix_geteuid())["name"];

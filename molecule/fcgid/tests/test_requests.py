@@ -1,0 +1,260 @@
+"""What a script that Apache starts is told of a request, and what becomes of its answer."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+UK = "http://uk.example"
+DE = "http://de.example"
+ROOT = "/var/www/sites/uk"
+
+
+@pytest.mark.parametrize("name", ["uk", "de", "fr"])
+def test_each_site_runs_under_its_own_user(get, name):
+    assert get(f"http://{name}.example/whoami.php").body == f"PHP of {name}"
+
+
+def test_apache_starts_it(get):
+    assert get(f"{UK}/settings.php").json["api"] == "cgi-fcgi"
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_settings_of_a_site_come_on_top_of_the_hosts_own(get):
+    seen = get(f"{DE}/settings.php").json
+    assert (seen["memory_limit"], seen["set_memory_limit"]) == ("99M", True)
+    assert seen["loaded"] == "/etc/php/8.2/cgi/php.ini"
+    assert "x-powered-by" not in get(f"{DE}/settings.php").headers
+
+
+def test_scripts_cannot_change_what_is_locked(get):
+    """TMO-06."""
+    seen = get(f"{DE}/settings.php").json
+    assert (seen["max_execution_time"], seen["set_max_execution_time"]) == ("1", False)
+    assert seen["set_time_limit"] is False
+
+
+def test_nor_can_a_user_ini(host, get):
+    host.check_output(f"printf 'max_execution_time = 600\\nmemory_limit = 66M\\n' > {ROOT}/.user.ini")
+    host.check_output(
+        f"mkdir -p {ROOT}/ini && mv {ROOT}/.user.ini {ROOT}/ini/ && chown -R uk:www-data {ROOT}/ini"
+    )
+    host.check_output(f"cp --preserve=all {ROOT}/settings.php {ROOT}/ini/")
+    seen = get(f"{UK}/ini/settings.php").json
+    assert (seen["memory_limit"], seen["max_execution_time"]) == ("66M", "30")
+
+
+def test_sessions_and_temporary_files_are_the_sites_own(get):
+    seen = get(f"{UK}/settings.php").json
+    assert (seen["save_path"], seen["session"]) == ("/var/lib/fastcgi/uk/sessions", True)
+    assert (seen["temporary"], seen["umask"]) == ("/var/lib/fastcgi/uk/tmp", 0o027)
+
+
+def test_a_script_has_no_hold_on_signals(get):
+    """TMO-31: it could outlive its end otherwise."""
+    assert get(f"{UK}/settings.php").json["fork"] is False
+
+
+def test_errors_go_to_the_sites_own_log(host, get):
+    host.check_output(f"echo '<?php error_log(\"a word for the log\");' > {ROOT}/log.php")
+    host.check_output(f"chown uk:www-data {ROOT}/log.php")
+    assert get(f"{UK}/log.php").status == 200
+    assert "a word for the log" in host.file("/var/log/fastcgi/uk/php.log").content_string
+
+
+# ---------------------------------------------------------------- requests
+
+
+# request, and what $_SERVER holds; None: is not there (M02)
+SERVER = [
+    ("/echo.php", {"SCRIPT_NAME": "/echo.php", "PHP_SELF": "/echo.php", "PATH_INFO": None}),
+    ("/echo.php", {"SCRIPT_FILENAME": f"{ROOT}/echo.php", "DOCUMENT_ROOT": ROOT, "QUERY_STRING": ""}),
+    ("//echo.php", {"SCRIPT_FILENAME": f"{ROOT}/echo.php"}),
+    ("/echo.php/more", {"SCRIPT_NAME": "/echo.php", "PHP_SELF": "/echo.php/more", "PATH_INFO": "/more"}),
+    ("/echo.php/more", {"PATH_TRANSLATED": f"{ROOT}/more", "SCRIPT_FILENAME": f"{ROOT}/echo.php"}),
+    ("/echo.php/a%20b/%C3%BC", {"PATH_INFO": "/a b/ü", "REQUEST_URI": "/echo.php/a%20b/%C3%BC"}),
+    ("/echo.php/more?a=1&b=%2F", {"QUERY_STRING": "a=1&b=%2F", "PATH_INFO": "/more"}),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), SERVER)
+def test_what_a_script_is_told(get, path, expected):
+    server = get(UK + path).json["server"]
+    assert {key: server.get(key) for key in expected} == expected
+
+
+def test_a_front_controller_answers_for_what_is_not_there(get):
+    for path in ("/", "/a/pretty/path", "/a/pretty/path.php"):
+        assert get(DE + path).body == "index of de"
+    assert get(f"{DE}/style.css").body == "p { color: teal; }\n"
+
+
+@pytest.mark.parametrize("path", ["/missing.php", "/missing.php/more", "/missing/index.php", "/missing"])
+def test_apache_answers_for_what_is_missing_with_its_error_document(get, path):
+    answer = get(UK + path)
+    assert (answer.status, answer.body) == (404, f"PHP's own page for 404 at {path}")
+
+
+# The file that is there (a copy of echo.php), and the request. None of them may run, nor show its source.
+TRAPS = [
+    ("evil.php.jpg", "/evil.php.jpg"),
+    ("image.jpg", "/image.jpg/x.php"),
+    ("x.php.bak", "/x.php.bak"),
+    ("UP.PHP", "/UP.PHP"),
+    (".php", "/.php"),
+    ("x.phtml", "/x.phtml"),
+    ("x.phar", "/x.phar"),
+    ("x.php.fcgi", "/x.php.fcgi"),
+    ("line.php\n", "/line.php%0a"),
+    ("echo.php", "/echo.php%20"),
+]
+
+
+@pytest.mark.parametrize(("name", "path"), TRAPS, ids=[repr(path) for name, path in TRAPS])
+def test_neither_runs_nor_shows_its_source(host, get, name, path):
+    if name != "echo.php":
+        host.check_output(f"cp --preserve=all {ROOT}/echo.php %s", f"{ROOT}/{name}")
+    answer = get(UK + path)
+    assert 400 <= answer.status < 500
+    assert "ran_as" not in answer.body
+    assert "<?php" not in answer.body
+
+
+def test_nothing_but_php_is_started(host, get):
+    """Debian gives every .fcgi to mod_fcgid; here only PHP may run at all."""
+    host.check_output(f"printf '#!/bin/sh\\nid\\n' > {ROOT}/x.fcgi")
+    host.check_output(f"chown uk:www-data {ROOT}/x.fcgi && chmod 750 {ROOT}/x.fcgi")
+    assert get(f"{UK}/x.fcgi").status == 403
+
+
+def test_credentials_reach_the_script_only_where_wanted(get):
+    """M05."""
+    server = get(f"{DE}/echo.php", "-u", "ann:secret").json["server"]
+    assert (server["PHP_AUTH_USER"], server["PHP_AUTH_PW"]) == ("ann", "secret")
+    assert "secret" not in json.dumps(get(f"{UK}/echo.php", "-u", "ann:secret").json)
+
+
+def test_a_proxy_header_is_no_setting(get):
+    """M04: httpoxy."""
+    seen = get(f"{UK}/echo.php", "-H", "Proxy: http://evil.example").json
+    assert "HTTP_PROXY" not in {**seen["server"], **seen["environment"]}
+
+
+# ---------------------------------------------------------------- bodies
+
+
+@pytest.fixture(scope="module")
+def uploads(host):
+    """Files of 5 KB and 5 MB on the host, and their checksums."""
+    host.check_output("head -c 5000 /dev/urandom > /tmp/small && head -c 5000000 /dev/urandom > /tmp/large")
+    return {name: host.check_output(f"sha256sum /tmp/{name}").split()[0] for name in ("small", "large")}
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("coding", ["Transfer-Encoding: chunked", "X-Plain: yes"])
+def test_a_body_arrives_whole(get, uploads, size, coding):
+    body = ["-H", "Content-Type: application/octet-stream", "--data-binary", f"@/tmp/{size}"]
+    assert get(f"{UK}/echo.php", "-X", "PUT", "-H", coding, *body).json["body_sha256"] == uploads[size]
+    seen = get(f"{UK}/echo.php", "-H", coding, "-F", "field=value", "-F", f"upload=@/tmp/{size}").json
+    assert (seen["files"], seen["post"]) == ({"upload": uploads[size]}, {"field": "value"})
+
+
+def test_a_body_may_be_as_long_as_php_takes_and_no_longer(host, get):
+    host.check_output("head -c 8388608 /dev/zero > /tmp/most && head -c 8388609 /dev/zero > /tmp/more")
+    send = ["-X", "PUT", "-H", "Content-Type: application/octet-stream", "--data-binary"]
+    assert get(f"{DE}/echo.php", *send, "@/tmp/most").json["body_sha256"]
+    assert get(f"{DE}/echo.php", *send, "@/tmp/more").status >= 400
+
+
+def test_a_long_answer_arrives_whole(host):
+    received = host.check_output("curl -sS --connect-to ::127.0.0.1: http://uk.example/big.php | sha256sum")
+    assert received.split()[0] == hashlib.sha256(b"x" * (20 << 20)).hexdigest()
+
+
+@pytest.mark.parametrize("code", [201, 404, 500, 503])
+def test_status_and_body_are_the_scripts(get, code):
+    answer = get(f"{UK}/status.php?code={code}")
+    assert (answer.status, answer.body) == (code, "the script's own words")
+
+
+def test_what_is_flushed_is_sent(host):
+    """Nothing waits for a full buffer: the second line comes two seconds after the first."""
+    arrivals = host.check_output(
+        "curl -sSN --connect-to ::127.0.0.1: http://uk.example/stream.php |"
+        " while read -r line; do echo $line $(date +%s.%N); done"
+    )
+    (first, start), (second, end) = (line.split() for line in arrivals.splitlines())
+    assert (first, second) == ("first", "second")
+    assert float(end) - float(start) > 1.5
+
+
+def test_a_script_notices_that_its_client_has_gone(host):
+    host.run(f"rm -f {ROOT}/aborted.txt; curl -sS --max-time 1 --connect-to ::127.0.0.1: {UK}/abort.php")
+    # the script itself would talk for ten seconds
+    host.check_output(f"timeout 5 sh -c 'until [ -s {ROOT}/aborted.txt ]; do sleep 0.1; done'")
+    assert host.file(f"{ROOT}/aborted.txt").content_string == "1"
+
+
+# ---------------------------------------------------------------- clocks and processes
+
+
+def seconds_of(host, path):
+    """How a request went that is given 30 s: its status and its seconds."""
+    told = host.run(
+        "curl -s -o /dev/null --max-time 30 --connect-to ::127.0.0.1: -w %s " + f"{DE}{path}",
+        "%{http_code} %{time_total}",
+    ).stdout
+    status, seconds = told.split()
+    return int(status), float(seconds)
+
+
+def test_a_silent_script_is_ended(host):
+    """TMO-17, T11: Apache does not wait longer, and the process does not live on."""
+    status, seconds = seconds_of(host, "/sleep.php?seconds=25")
+    assert (status, 3 <= seconds < 6) == (500, True)
+    host.check_output("timeout 10 sh -c 'while pgrep --uid de --full sleep; do sleep 0.2; done'")
+    ended = host.check_output("tail -n 20 /var/log/apache2/error.log")
+    assert re.search(r"mod_fcgid: read data timeout in 3 seconds", ended)
+
+
+def test_a_script_that_computes_is_ended_by_php_itself(host):
+    """T05: it cannot give itself more time."""
+    status, seconds = seconds_of(host, "/burn.php")
+    assert (status, seconds < 4) == (500, True)
+    assert "Maximum execution time of 1 second" in host.file("/var/log/fastcgi/de/php.log").content_string
+
+
+def test_a_script_that_talks_is_ended_too(host):
+    """TMO-18, T12: it is never silent, and would go on for ten seconds."""
+    _, seconds = seconds_of(host, "/abort.php")
+    assert 5 <= seconds < 9
+
+
+def test_a_process_serves_so_many_requests_and_none_is_lost(get):
+    """TMO-19, T14."""
+    answers = [get(f"{DE}/settings.php") for _ in range(40)]
+    assert {answer.status for answer in answers} == {200}
+    pids = [answer.json["pid"] for answer in answers]
+    assert max(pids.count(pid) for pid in pids) <= 5
+
+
+def test_no_more_processes_than_the_site_may_have(host):
+    """CAP-11: the others wait."""
+    url = "http://de.example/sleep.php?seconds=1"
+    ask = f"curl -s -o /dev/null -w '%{{http_code}} ' --connect-to ::127.0.0.1: '{url}' &"
+    codes = host.check_output(
+        "bash -c %s", f"for i in 1 2 3 4 5 6; do {ask} done; sleep 0.9; pgrep -c -u de; wait"
+    )
+    most, *rest = codes.split()
+    assert int(most) <= 2
+    assert rest == ["200"] * 6
+
+
+def test_an_idle_site_costs_no_process(host, get):
+    """TMO-21."""
+    assert get(f"{DE}/whoami.php").status == 200
+    host.check_output("timeout 40 sh -c 'while pgrep --uid de; do sleep 0.5; done'")
+    assert get(f"{DE}/whoami.php").body == "PHP of de"
