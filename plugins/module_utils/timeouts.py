@@ -194,8 +194,8 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
             (
                 "io_timeout",
                 f"{chain.io_timeout} s is not longer than PHP's default_socket_timeout "
-                f"({chain.default_socket_timeout} s): Apache would kill a script that waits for others before "
-                f"PHP stops waiting (TMO-17); use at least {chain.default_socket_timeout + 1}, or a "
+                f"({chain.default_socket_timeout} s): Apache would kill a script that waits for others "
+                f"before PHP stops waiting (TMO-17); use at least {chain.default_socket_timeout + 1}, or a "
                 f"default_socket_timeout between 1 and {chain.io_timeout - 1}",
             )
         )
@@ -203,8 +203,8 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
         found.append(
             (
                 "busy_timeout",
-                f"{chain.busy_timeout} s is shorter than io_timeout ({chain.io_timeout} s), which would never "
-                f"pass (TMO-18); use at least {chain.io_timeout}",
+                f"{chain.busy_timeout} s is shorter than io_timeout ({chain.io_timeout} s), which would "
+                f"never pass (TMO-18); use at least {chain.io_timeout}",
             )
         )
     return found

@@ -68,10 +68,10 @@ options:
         default: false
       immutable:
         description:
-          - Whether nobody may change the file or directory, not even its owner; C(chattr +i) is the same. Left as
-            it is where this is not given. Changes and removals by this module take the bit off first; whatever
-            becomes of them, it is set again.
-          - Where a file system does not have the bit, or a container may not set it, a warning names the path.
+          - Whether nobody may change the file or directory, not even its owner; C(chattr +i) is the same.
+            Left as it is where this is not given. Changes and removals by this module take the bit off first,
+            and set it again whatever becomes of them.
+          - Where a file system has no such bit, or a container may not set it, a warning names the path.
         type: bool
       owner:
         description: The owner's name.
@@ -164,8 +164,8 @@ options:
     default: false
   leave:
     description:
-      - Names of sites of which nothing is taken away, although the set has it no longer. An empty name stands for
-        the files that all sites share.
+      - Names of sites of which nothing is taken away, although the set has it no longer. An empty name stands
+        for the files that all sites share.
       - For sites that another call of the same set has, and for what something else must stop using first. A
         later O(prune) without it takes that away.
     type: list
@@ -309,9 +309,10 @@ def main() -> None:
         module.warn(f"{given['name']}: {doubt}")
     if outcome.changeable:
         first, more = outcome.changeable[0], len(outcome.changeable) - 1
+        paths = f"{first} and {more} more" if more else first
         module.warn(
-            f"{given['name']}: {first}{f' and {more} more' if more else ''} cannot be made immutable here (the file "
-            f"system has no such bit, or this container may not set it); its owner can change it"
+            f"{given['name']}: {paths} cannot be made immutable here (the file system has no such bit, or "
+            f"this container may not set it), so their owners can change them"
         )
     result = {
         "changed": bool(outcome.differences or outcome.sockets_started or outcome.recovered),

@@ -129,7 +129,7 @@ def test_it_is_left_alone_where_nothing_is_said_of_it(wrappers):
     assert wrappers.bits("a") == (False, False)
     set_bit(wrappers.path("a"), True)
     assert wrappers.change("a", immutable=None).apply().differences == []
-    with pytest.raises(TransactionError, match="Operation not permitted.*as it was before"):
+    with pytest.raises(TransactionError, match=r"Operation not permitted.*as it was before"):
         wrappers.change("a", immutable=None, content="2").apply()
     assert wrappers.path("a").read_text() == "1"
     assert wrappers.bits("a") == (False, True)

@@ -414,7 +414,7 @@ FAULTS_OF_STRUCTURE = [
     ([site()], {"limits": {"tasks_max": 1}}, "site defaults.limits.tasks_max: 1 is not between 8 and"),
     ([site()], {"colour": 1}, "site defaults.colour: there is no such field"),
     ([site(state="absent", engine="cgi")], None, 'sites[0] (alpha).engine: "cgi" is not one of'),
-    ([site(wrapper_root="/srv/w")], None, "sites[0] (alpha).wrapper_root: is one for all sites, as suEXEC is"),
+    ([site(wrapper_root="/srv/w")], None, "sites[0] (alpha).wrapper_root: is one for all sites, as suEXEC"),
     ([], {"wrapper_root": "/srv/../w"}, 'site defaults.wrapper_root: "/srv/../w" is not an absolute path'),
     ([], {"wrapper_root": "/tmp/w"}, 'site defaults.wrapper_root: "/tmp/w" lies in /tmp, which is no place'),
     ([], {"wrapper_root": "/home/w"}, 'site defaults.wrapper_root: "/home/w" lies in /home, which is no'),
@@ -831,7 +831,7 @@ def test_engine_and_process_manager_that_contradict_each_other_are_refused(engin
 
 # engine, field, value, what the reason says
 FOREIGN = [
-    ("proxy_fcgi", "timeout.io_timeout", 60, "is a clock of fcgid; those of proxy_fcgi are max_execution_tim"),
+    ("proxy_fcgi", "timeout.io_timeout", 60, "is a clock of fcgid; those of proxy_fcgi are max_exec"),
     ("proxy_fcgi", "timeout.busy_timeout", 60, "is a clock of fcgid"),
     ("fcgid", "timeout.proxy_timeout", 60, "is a clock of FPM; those of fcgid are max_execution_time, io_"),
     ("fcgid", "timeout.request_terminate_timeout", 60, "is a clock of FPM"),

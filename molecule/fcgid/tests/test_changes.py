@@ -55,7 +55,7 @@ def test_settings_of_php_are_followed(get, converge, sites):
 
 
 def test_an_account_changes_and_suexec_refuses_nothing(host, get, converge, sites):
-    """There are two wrappers meanwhile, each its own account's. Moving the site's files is for the operator."""
+    """There are two wrappers meanwhile, each its account's. The site's files are the operator's to move."""
     log = host.file("/var/log/apache2/suexec.log")
     before = log.content_string
     sites["uk"]["user"] = "uk-two"
