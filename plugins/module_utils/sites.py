@@ -51,6 +51,9 @@ SOCKET_PATH_LIMIT = 95
 SOCKET_BACKLOG = 4096
 """At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""
 
+SHARED_STOP_LIMIT = 540
+"""Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
+
 FCGID_PROCESSES = 1020
 """As many as mod_fcgid's table holds (CAP-11)."""
 
@@ -61,9 +64,6 @@ PCNTL = (
     *("wifstopped", "wstopsig", "wtermsig"),
 )
 """What Debian's php-cgi can do to processes and signals, and its FPM cannot (TMO-31)."""
-
-SHARED_STOP_LIMIT = 540
-"""Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
 
 APACHE_ACCOUNT = "www-data"
 RESERVED_ACCOUNTS = {
@@ -591,7 +591,7 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "socket_link": link,
         "socket_link_directory": link and posixpath.dirname(link),
         "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
-        "status_socket": None if older_than_php_8(version) else f"{STATUS_ROOT}/{name}.sock",
+        "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         # the PHP side
         "fpm_directory": fpm_directory,
@@ -613,6 +613,19 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "worker": f"fcgi://{name}.fpm",
         "probe_urls": probe_urls(site),
     }
+
+
+def older_than_php_8(version: str | None) -> bool:
+    """Whether FPM has no socket of its own for the status page yet."""
+    return version is not None and int(version.split(".")[0]) < 8
+
+
+def probe_urls(site: Mapping[str, Any]) -> list[str]:
+    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
+    schemes = ["https"] if site["tls"] else ["http"]
+    if site["tls"] and not site["tls"].get("redirect", True):
+        schemes.insert(0, "http")
+    return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
 
 def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
@@ -639,7 +652,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
             *((field, unfit_settings(site[field])) for field in ("php_value", "php_admin_value")),
         ],
         "socket": None,
-        "probe_urls": [],
+        "probe_urls": [],  # without FPM, nothing answers but the site's own scripts
         # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
         # the account makes another wrapper, so that Apache goes from one to the other with the snippet
         "wrapper_directory": wrapper_directory,
@@ -679,19 +692,6 @@ def unfit_settings(settings: Mapping[str, str]) -> Iterable[str]:
 
 def digest_of(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def older_than_php_8(version: str | None) -> bool:
-    """Whether FPM has no socket of its own for the status page yet."""
-    return version is not None and int(version.split(".")[0]) < 8
-
-
-def probe_urls(site: Mapping[str, Any]) -> list[str]:
-    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
-    schemes = ["https"] if site["tls"] else ["http"]
-    if site["tls"] and not site["tls"].get("redirect", True):
-        schemes.insert(0, "http")
-    return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
 
 def with_spares(pm: Mapping[str, Any]) -> dict[str, Any]:
@@ -777,7 +777,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors, master)))
     errors.extend(collisions(result))
     if master == "shared":
-        errors.extend(share_clocks([(label, site) for label, site in result if site["socket"]]))
+        errors.extend(share_clocks([(label, site) for label, site in result if site["engine"] != "fcgid"]))
     if errors:
         raise InvalidSites(errors)
     return [site for label, site in result]

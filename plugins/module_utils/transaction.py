@@ -67,8 +67,8 @@ class Outcome:
     sites_removed: list[str] = field(default_factory=list)
     sockets_started: list[str] = field(default_factory=list)
     recovered: bool = False
-    changeable: list[str] = field(default_factory=list)  # should be immutable, where that cannot be had
     doubts: list[str] = field(default_factory=list)
+    changeable: list[str] = field(default_factory=list)  # should be immutable, where that cannot be had
 
 
 class Transaction:
@@ -106,9 +106,9 @@ class Transaction:
         self.reload = list(reload)
         self.prune = prune
         self.patience = patience
-        self.leave = set(leave)
         self.questions = questions
         self.probe_patience = probe_patience
+        self.leave = set(leave)
         self.journal = Journal(name, state_root)
         self.files = self.journal.files
         self.owned: dict[str, str] = {}

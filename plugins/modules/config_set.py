@@ -296,15 +296,17 @@ def main() -> None:
         reload=given["reload"],
         prune=given["prune"],
         patience=given["validate_timeout"],
-        leave=given["leave"],
         questions=[Question(**question) for question in given["probe"]],
         probe_patience=given["probe_timeout"],
+        leave=given["leave"],
     )
     brief = {"module_args": {"name": given["name"], "prune": given["prune"]}}
     try:
         outcome = transaction.preview() if module.check_mode else transaction.apply()
     except TransactionError as error:
         module.fail_json(msg=str(error), invocation=brief)
+    for doubt in outcome.doubts:
+        module.warn(f"{given['name']}: {doubt}")
     if outcome.changeable:
         first, more = outcome.changeable[0], len(outcome.changeable) - 1
         paths = f"{first} and {more} more" if more else first
@@ -312,8 +314,6 @@ def main() -> None:
             f"{given['name']}: {paths} cannot be made immutable here (the file system has no such bit, or "
             f"this container may not set it), so their owners can change them"
         )
-    for doubt in outcome.doubts:
-        module.warn(f"{given['name']}: {doubt}")
     result = {
         "changed": bool(outcome.differences or outcome.sockets_started or outcome.recovered),
         "sites_added": outcome.sites_added,
