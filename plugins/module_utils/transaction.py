@@ -299,7 +299,15 @@ class Transaction:
                 self._refuse_foreign(item, found)
                 was = (found.uid, found.gid, found.mode) if found.kind == "directory" else None
                 yield (
-                    Step(item.path, item.kind, item.site, None, None, owner, was, immutable, bool(locked)),
+                    Step(
+                        item.path,
+                        item.kind,
+                        item.site,
+                        owner=owner,
+                        was=was,
+                        immutable=immutable,
+                        was_immutable=bool(locked),
+                    ),
                     Difference(
                         item.path, item.site, "change", described(found, bool(locked)), wanted_text(item)
                     ),
@@ -326,7 +334,17 @@ class Transaction:
                 changed.add(path)
                 now = (found.uid, found.gid, found.mode)
                 again = path in items and bool(items[path].immutable)
-                result.append(Step(path, "directory", step.site, None, None, now, now, again, True))
+                result.append(
+                    Step(
+                        path,
+                        "directory",
+                        step.site,
+                        owner=now,
+                        was=now,
+                        immutable=again,
+                        was_immutable=True,
+                    )
+                )
         return result
 
     def _missing_parents(self, item: Item, wanted: set[str]) -> Iterator[tuple[Step, Difference]]:
