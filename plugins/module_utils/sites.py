@@ -652,7 +652,9 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
             *((field, unfit_settings(site[field])) for field in ("php_value", "php_admin_value")),
         ],
         "socket": None,
-        "probe_urls": [],  # without FPM, nothing answers but the site's own scripts
+        # there is no ping to ask for, and no unit behind it
+        "probe_urls": [],
+        "service_unit": None,
         # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
         # the account makes another wrapper, so that Apache goes from one to the other with the snippet
         "wrapper_directory": wrapper_directory,

@@ -1,10 +1,12 @@
 """The tree keeps its promises: every role is documented, and every scenario tests something."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in ROOT.glob("roles/*") if path.is_dir())
@@ -85,3 +87,13 @@ def test_no_option_is_both_required_and_has_a_default(path):
         if option.get("required") and name in defaults(path)
     ]
     assert not contradictory
+
+
+@pytest.mark.parametrize("engine", model.ENGINES)
+@pytest.mark.parametrize("role", ["site_accounts", "apache_vhost"])
+def test_role_for_all_sites_names_only_fields_that_each_engine_has(role, engine):
+    (site,) = model.resolve([{"name": "a", "server_name": "a.example", "engine": engine}])
+    files = [*ROOT.glob(f"roles/{role}/vars/*.yml"), *ROOT.glob(f"roles/{role}/tasks/*.yml")]
+    named = {field for file in files for field in re.findall(r"(?<!\{)\{([a-z_]+)\}", file.read_text())}
+    assert named
+    assert named <= set(site)
