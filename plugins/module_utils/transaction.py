@@ -142,7 +142,9 @@ class Transaction:
                 self.owned = self.journal.manifest()
                 # before the comparison, since it makes directories that the set may have too
                 daemons = {*services.lent(self.owned).values(), *services.lent(self._ownership()).values()}
-                recovery.install([*self.reload, *sorted(daemons)])
+                # not for one that this host has not, or not yet
+                daemons |= set(self.reload) - set(services.strangers(self.reload))
+                recovery.install(sorted(daemons))
                 compared = list(self._compare(strict=True))
                 outcome = self._outcome([difference for step, difference in compared], bool(recovered))
                 steps = [step for step, difference in compared]
