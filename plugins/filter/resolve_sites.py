@@ -34,6 +34,12 @@ options:
     type: str
     choices: [own, shared]
     default: own
+  engines:
+    description:
+      - Only sites with one of these engines are returned. The whole list is validated all the same.
+      - The filters of Jinja2 would make templates of the sites, each of whose values is looked at then.
+    type: list
+    elements: str
 author:
   - The webhosting.fastcgi authors (@webhosting-fastcgi)
 """
@@ -61,11 +67,14 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
 
 
-def resolve_sites(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[str, Any]]:
+def resolve_sites(
+    sites: Any, defaults: Any = None, master: str = "own", engines: Any = None
+) -> list[dict[str, Any]]:
     try:
-        return model.resolve(sites, defaults, master)
+        resolved = model.resolve(sites, defaults, master)
     except model.InvalidSites as error:
         raise AnsibleFilterError(str(error)) from None
+    return [site for site in resolved if engines is None or site["engine"] in engines]
 
 
 class FilterModule:
