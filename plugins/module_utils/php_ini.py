@@ -19,6 +19,7 @@ from .settings import Setting, undecided
 from .source import Problem, Source, Tree
 
 USER_INI_LIMIT = 64 * 1024
+FILE_LIMIT = 1024 * 1024
 DEFAULT = "PHP"
 # What PHP has where nobody says anything.
 DEFAULTS = {
@@ -93,10 +94,23 @@ def read(tree: Tree, startup: Startup, variable: ini.Variable = ini.nothing_know
         setting = found.values.get(name)
         return setting.value if setting else variable(name)
 
+    def take_file(file: str) -> None:
+        """A file that cannot be read leaves all undecided: any line of it may be the one that holds."""
+        try:
+            # the environment that names other places may be a tenant's to write
+            own = file.startswith(f"{startup.directory}/")
+            text = tree.read(file) if own else read_untrusted(tree, file, FILE_LIMIT)
+        except (OSError, UnsafePath, ValueError) as error:
+            found.unknown = Problem(Source(file, 1), f"is not read: {why(error)}")
+            found.problems.append(found.unknown)
+            return
+        found.files.append(file)
+        take(ini.parse(text, file, either), found)
+
     if not startup.no_files or startup.config:
         main = main_file(tree, startup)
         if main:
-            take_file(tree, main, found, either)
+            take_file(main)
     if not startup.no_files:
         default = f"{startup.directory}/conf.d"
         scanned = default if startup.scan_directory is None else startup.scan_directory
@@ -104,7 +118,7 @@ def read(tree: Tree, startup: Startup, variable: ini.Variable = ini.nothing_know
             directory = (directory or default).rstrip("/")
             for name in sorted(tree.names(directory), key=os.fsencode):
                 if name.endswith(".ini") and tree.is_file(f"{directory}/{name}"):
-                    take_file(tree, f"{directory}/{name}", found, either)
+                    take_file(f"{directory}/{name}")
     at = startup.defined_at or Source("-d", 1)
     for text in startup.defines:
         for statement in ini.parse(definition(text), at.file, either):
@@ -136,16 +150,6 @@ def definition(text: str) -> str:
     if not equals:
         return f"{name}=1\n"
     return f"{text}\n" if not value or value[0].isalnum() or value[0] in "\"'" else f'{name}="{value}"\n'
-
-
-def take_file(tree: Tree, file: str, found: PhpIni, variable: ini.Variable) -> None:
-    try:
-        text = tree.read(file)
-    except OSError as error:
-        found.problems.append(Problem(Source(file, 1), f"cannot be read: {error.strerror}"))
-        return
-    found.files.append(file)
-    take(ini.parse(text, file, variable), found)
 
 
 def take(statements: Iterable[ini.Statement | Problem], found: PhpIni) -> None:
@@ -185,12 +189,16 @@ def read_user_ini(tree: Tree, directory: str, name: str) -> PhpIni:
     except FileNotFoundError:
         return found
     except (OSError, UnsafePath, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        found.problems.append(Problem(Source(file, 1), f"is not read: {reason}"))
+        found.unknown = Problem(Source(file, 1), f"is not read: {why(error)}")
+        found.problems.append(found.unknown)
         return found
     found.files.append(file)
     take(ini.parse(text, file), found)
     return found
+
+
+def why(error: Exception) -> str:
+    return (error.strerror or "") if isinstance(error, OSError) else str(error)
 
 
 def read_untrusted(tree: Tree, path: str, limit: int) -> str:

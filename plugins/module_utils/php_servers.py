@@ -129,8 +129,8 @@ class Backend:
             self.user_inis[document_root] = php_ini.read_user_ini(self.tree, document_root, file.value)
             self.problems += self.user_inis[document_root].problems
         found = self.user_inis[document_root]
-        if not found.files and found.problems:
-            return undecided(found.problems[0].reason, found.problems[0].source)
+        if found.unknown:
+            return undecided(found.unknown.reason, found.unknown.source)
         return found.values.get(name)
 
     def max_execution_time(self, document_root: str = "", server_name: str = "") -> Setting[int]:
@@ -154,7 +154,7 @@ class PhpServers:
         self.somaxconn = somaxconn(tree)
         self.links = tmpfiles_links(tree)
         self.sockets = self.sockets_of_services()
-        for name in self.units.names(".service"):
+        for name in sorted({*self.units.names(".service"), *self.sockets}):
             unit = self.units.get(name)
             if unit and "php" in (unit.last("ExecStart").value or ""):
                 self.take_service(unit)
@@ -303,8 +303,7 @@ class PhpServers:
             try:
                 found = wrappers.parse(php_ini.read_untrusted(self.tree, path, WRAPPER_LIMIT), path)
             except (OSError, UnsafePath, ValueError) as error:
-                reason = (error.strerror or "") if isinstance(error, OSError) else str(error)
-                found = wrappers.Wrapper(path, doubt=Problem(source, f"cannot be read: {reason}"))
+                found = wrappers.Wrapper(path, doubt=Problem(source, f"is not read: {php_ini.why(error)}"))
         command = found.command or [PHP_CGI]
         source = found.source or source
         doubt = found.doubt

@@ -130,8 +130,7 @@ class Units:
                     if key != "TimeoutStopSec":
                         unit.said.pop(key, None)
                     continue
-                # of an environment each word has specifiers of its own
-                raw = key == "Environment"
+                raw = key in ("Environment", "ExecStart")  # each word has specifiers of its own
                 unit.said.setdefault(key, []).append(
                     Setting(value, source) if raw else specified(value, name, source)
                 )
@@ -302,6 +301,10 @@ def command(unit: Unit, variables: dict[str, Setting[str]]) -> tuple[list[str], 
     line = unit.last("ExecStart")
     arguments: list[str] = []
     for word in words(line.value or ""):
+        setting = specified(word, unit.name, line.source or unit.source)
+        if setting.undecided:
+            return [], undecided(setting.undecided, line.source)
+        word = setting.value or ""
         for name in re.findall(r"\$\{?(\w+)", word):
             if name in variables and variables[name].undecided:
                 return [], undecided(f"${name}: {variables[name].undecided}", line.source)

@@ -269,6 +269,17 @@ def test_user_ini_of_a_tenant_who_means_harm(tmp_path):
     assert php_ini.read_user_ini(tree, "/pipe", ".user.ini").values == {}
 
 
+def test_php_ini_elsewhere_is_read_with_care(tmp_path):
+    tree = host(tmp_path, FILES)
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link/php.ini").symlink_to("/etc/php/8.2/cgi/php.ini")
+    host(tmp_path, {"/big/php.ini": ";" * (php_ini.FILE_LIMIT + 1)})
+    for name in ("/link", "/big"):
+        found = php_ini.read(tree, startup(phprc=name))
+        assert found.unknown
+        assert found.unknown.source == Source(f"{name}/php.ini", 1)
+
+
 # ---------------------------------------------------------------- wrappers
 
 # a script, what the program finds of A, and the program
@@ -331,6 +342,7 @@ UNITS = {
     "/etc/systemd/system/a-b@.service.d/20.conf": "[Service]\nTimeoutStopSec=3\n",
     "/etc/systemd/system/a-b@x.service.d/10.conf": "[Service]\nGroup=x\n",
     "/etc/systemd/system/a-.service.d/30.conf": "[Service]\nKillMode=process\n",
+    "/lib/systemd/system/host.service": "[Service]\nExecStart=/bin/x --host=%H\nEnvironment=A=1 H=%H\n",
     "/lib/systemd/system/masked.service": "[Service]\nExecStart=/bin/x\n",
     "/lib/systemd/system/both.service": "[Service]\nExecStart=/bin/old\nEnvironment=A=1\n",
     "/etc/systemd/system/both.service": (
@@ -353,6 +365,10 @@ def test_units_and_their_drop_ins(tmp_path):
     )
     assert units.get("masked.service") is None
     assert units.get("none.service") is None
+    unit = units.get("host.service")
+    assert systemd_units.command(unit, {})[1].undecided == "%H is known to the running systemd only"
+    assert systemd_units.environment(tree, unit)["A"].value == "1"
+    assert systemd_units.environment(tree, unit)["H"].undecided
     both = units.get("both.service")
     assert systemd_units.command(both, {})[0] == ["/bin/new", "--end"]
     assert systemd_units.environment(tree, both) == {}
