@@ -157,7 +157,10 @@ class Handler:
 
 @dataclass
 class Host:
-    """A virtual host, or the main server, which has no source."""
+    """A virtual host, or the main server, which has no source.
+
+    :param lost: its workers of FastCGI, and the main server's, that no handler's address belongs to (TMO-12).
+    """
 
     source: Source | None
     server_name: Value
@@ -169,16 +172,14 @@ class Host:
     overrides: list[tuple[str, Value]]
     handlers: list[Handler]
     undecided: str = ""
+    lost: list[Worker] = field(default_factory=list)
 
 
 @dataclass
 class Analysis:
-    """:param lost: workers of FastCGI that no handler's address belongs to (TMO-12)."""
-
     hosts: list[Host]
     mpm: str
     mpm_limits: Limits
-    lost: list[Worker]
 
 
 # ---------------------------------------------------------------- the servers' own directives
@@ -577,9 +578,10 @@ class _Analyst:
         hosts = [self.host(directive, server) for directive, server in self.servers]
         mpm = next((name for name in MPM_DEFAULTS if f"{name}.c" in self.configuration.modules), "")
         limits = {key: self.main.number(key, value) for key, value in MPM_DEFAULTS.get(mpm, {}).items()}
-        workers = [worker for _, server in self.servers for worker in server.workers.by_name.values()]
-        lost = [each for each in workers if not each.found and each.name.startswith("fcgi://")]
-        return Analysis(hosts, mpm, limits, lost)
+        for host, (_, server) in zip(hosts, self.servers):  # only now is known what all of them use
+            own = {**self.main.workers.by_name, **server.workers.by_name}.values()
+            host.lost = [each for each in own if not each.found and each.name.startswith("fcgi://")]
+        return Analysis(hosts, mpm, limits)
 
     def host(self, directive: Directive | None, server: _Server) -> Host:
         root = _word(server.last("documentroot"))

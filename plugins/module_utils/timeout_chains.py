@@ -112,7 +112,7 @@ def apache_clocks(
     limits: Mapping[str, Value] = front.limits if front else {}
     if handler.engine == "proxy_fcgi" and front:
         yield from proxy_clocks(apache, limits)
-        yield from worker_clocks(apache, handler, front)
+        yield from worker_clocks(host, handler, front)
     elif handler.engine == "mod_fastcgi":
         label = "-idle-timeout"
         yield "proxy_timeout", Clock(label, setting(limits[label], "mod_fastcgi"))
@@ -142,14 +142,14 @@ def proxy_clocks(apache: Analysis, limits: Mapping[str, Value]) -> Iterator[tupl
 
 
 def worker_clocks(
-    apache: Analysis, handler: Handler, front: apache_handlers.Backend
+    host: Host, handler: Handler, front: apache_handlers.Backend
 ) -> Iterator[tuple[str, Clock]]:
     """Where the worker is not the one that was meant."""
     if front.asked and front.worker:
         yield "asked", Clock("the handler's address", Setting(front.asked, handler.source))
         yield "worker", Clock("the worker", setting(front.worker, "mod_proxy"))
     if front.worker is None:
-        for worker in apache.lost:
+        for worker in host.lost:
             if "timeout" in worker.parameters:
                 yield "lost_worker", Clock("the worker", Setting(worker.name, worker.source))
                 return
@@ -173,6 +173,8 @@ def php_clocks(back: php_servers.Backend, document_root: str, server: str) -> It
             attribute = "request_terminate_timeout_track_finished" if name == "track_finished" else name
             yield name, Clock(label, getattr(back, attribute))
         yield "log_level", Clock("log_level", back.log_level)
+        if back.pool:
+            yield "pm", Clock("pm", back.pool.get("pm"))
         for name, label in UNIT_CLOCKS.items():
             yield name, Clock(label, getattr(back, name))
     elif back.kind == "wrapper":

@@ -362,6 +362,18 @@ def socket_is_asked(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     )
 
 
+@rule("TMO-09", "medium", "a free worker takes a request at once", backends=FPM)
+def taken_at_once(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    if view.value("pm") == "ondemand":
+        yield (
+            "pm is ondemand: FPM may start one worker for several requests that come together, and the others "
+            "wait in the queue until it is free. Apache's patience counts from the first moment, FPM's limit "
+            "only from when a worker takes the request, so Apache gives up and PHP works on",
+            "pm = dynamic or static where several requests of a site may come together",
+            ("pm", "request_terminate_timeout", "proxy_timeout"),
+        )
+
+
 @rule("TMO-10", "critical", "a full queue does not hold Apache's workers", engines=PROXY, backends=FPM)
 def queue_is_long(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.chain.address.startswith("/"):

@@ -1,12 +1,11 @@
 """Every script at every site; then what became of each request, as JSON.
 
 The one argument is JSON: a list of sites, each with its `site`, `port`, `scripts` and `trials`. Sites do not wait for
-each other, but no more scripts are busy at once than there are processors: PHP counts processor time.
+each other, but only one script is busy at a time: PHP counts processor time.
 """
 
 import http.client
 import json
-import os
 import re
 import subprocess
 import sys
@@ -23,7 +22,7 @@ WATCHED = 20
 """Seconds for which a worker is watched after its client has the answer."""
 AT_ONCE, PIECE, PIECES, PAUSE = 20_000, 2_000, 16, 0.5
 """An upload: bytes that come at once, and those that come bit by bit."""
-PROCESSOR = threading.Semaphore(os.cpu_count() or 1)
+PROCESSOR = threading.Semaphore()
 
 
 def request(site, script, trial="", answered=None):
@@ -85,10 +84,18 @@ def seconds_at_work(mark):
     since = time.monotonic()
     while time.monotonic() < since + WATCHED:
         pid = worker(mark)
-        if not pid or mark.with_suffix(".ended").exists() or not Path(f"/proc/{pid}").exists():
+        if not pid or mark.with_suffix(".ended").exists() or gone(pid):
             break
         time.sleep(0.05)
     return round(time.monotonic() - since, 2)
+
+
+def gone(pid):
+    """Whether a process has ended; it may not have been waited for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def busy(site, script):
@@ -128,6 +135,13 @@ def rush(site, number):
         return [each.result() for each in running]
 
 
+def queue(site, number):
+    """So many sleeping scripts at once."""
+    with ThreadPoolExecutor(number) as threads:
+        running = [threads.submit(request, site, "sleep", "queue") for _ in range(number)]
+        return [each.result() for each in running]
+
+
 def pause(site, seconds):
     """A quick script, nothing for a while, and another one."""
     seen = request(site, "quick", "before the pause")
@@ -140,7 +154,7 @@ def row(site, number):
     return [request(site, "quick", "row") for _ in range(number)]
 
 
-TRIALS = {"crowd": crowd, "rush": rush, "pause": pause, "row": row}
+TRIALS = {"crowd": crowd, "queue": queue, "rush": rush, "pause": pause, "row": row}
 
 
 def all_of(site):
@@ -163,13 +177,16 @@ def log_lines():
 def who_ended(seen, lines):
     """Who ended a request by the logs, and the line that says so."""
     script = f"/{seen['site']}/{seen['script']}.php"
+    idle = seen["trial"] == "after the pause"
     traces = {
         "apache": lambda line: (
             f"[client {seen['client']}]" in line
-            and re.search("The timeout specified has expired|read data timeout", line)
-            or re.search(rf"mod_fcgid: process {seen['pid']}\b.* communication timeout", line)
+            and re.search("The timeout specified has expired|read data timeout|error reading data", line)
         ),
-        "fpm": lambda line: seen["id"] in line and "execution timed out" in line,
+        "fpm": lambda line: (
+            "execution timed out" in line
+            and (seen["id"] in line or idle and f"[pool {seen['site']}]" in line and "script ''" in line)
+        ),
         "php": lambda line: "Maximum execution time" in line and script in line,
     }
     for name, trace in traces.items():
