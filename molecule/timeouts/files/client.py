@@ -5,6 +5,7 @@ each other, but only one script is busy at a time: PHP counts processor time.
 """
 
 import http.client
+import itertools
 import json
 import re
 import subprocess
@@ -23,15 +24,20 @@ WATCHED = 20
 AT_ONCE, PIECE, PIECES, PAUSE = 20_000, 2_000, 16, 0.5
 """An upload: bytes that come at once, and those that come bit by bit."""
 PROCESSOR = threading.Semaphore()
+NUMBERS = itertools.count()
 
 
 def request(site, script, trial="", answered=None):
     """One request, and for how long its worker is at work when the client has its answer."""
     unique = uuid.uuid4().hex
     seen = {"site": site["site"], "script": script, "trial": trial, "id": unique}
-    connection = http.client.HTTPConnection("127.0.0.1", site.get("port", 80), timeout=PATIENCE)
+    number = next(NUMBERS)
+    address = f"127.1.{number // 250}.{number % 250 + 1}"  # of its own, so that Apache's logs tell of one request
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", site.get("port", 80), timeout=PATIENCE, source_address=(address, 0)
+    )
     connection.connect()
-    seen["client"] = "127.0.0.1:%d" % connection.sock.getsockname()[1]
+    seen["client"] = "%s:%d" % connection.sock.getsockname()
     started = time.monotonic()
     try:
         ask(connection, site["site"], f"/{script}.php?id={unique}", script == "upload")

@@ -118,7 +118,8 @@ class Site:
             held = any(outcome.left for outcome in sleeping)
             return sleeping if trial == "crowd" else [gives_up] if held else [quick]
         if trial == "queue":
-            return [*sleeping, gives_up] if {"TMO-09", "TMO-10"} & self.findings else sleeping
+            late = Outcome("apache", 504, patience, math.inf, left=True)
+            return [*sleeping, late] if {"TMO-09", "TMO-10"} & self.findings else sleeping
         if trial == "rush":
             starved = self.value("enablereuse") and number > self.value("max_children")
             return [quick, gives_up] if starved else [quick]
