@@ -32,7 +32,9 @@ def request(site, script, trial="", answered=None):
     unique = uuid.uuid4().hex
     seen = {"site": site["site"], "script": script, "trial": trial, "id": unique}
     number = next(NUMBERS)
-    address = f"127.1.{number // 250}.{number % 250 + 1}"  # of its own, so that Apache's logs tell of one request
+    address = (
+        f"127.1.{number // 250}.{number % 250 + 1}"  # of its own, so that Apache's logs tell of one request
+    )
     connection = http.client.HTTPConnection(
         "127.0.0.1", site.get("port", 80), timeout=PATIENCE, source_address=(address, 0)
     )
@@ -191,7 +193,7 @@ def who_ended(seen, lines):
         ),
         "fpm": lambda line: (
             "execution timed out" in line
-            and (seen["id"] in line or idle and f"[pool {seen['site']}]" in line and "script ''" in line)
+            and (seen["id"] in line or (idle and f"[pool {seen['site']}]" in line and "script ''" in line))
         ),
         "php": lambda line: "Maximum execution time" in line and script in line,
     }

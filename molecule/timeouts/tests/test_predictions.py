@@ -9,7 +9,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from predictions import MUCH, Site, told  # noqa: E402
+from predictions import MUCH, Site, told
 
 GRID = yaml.safe_load((Path(__file__).parents[1] / "vars/grid.yml").read_text())["sites"]
 SLACK = 2.5
@@ -98,7 +98,15 @@ class Row:
         said = "ok" if self.site.ok else ", ".join(sorted(self.site.findings))
         scripts = self.name if len(self.seen) == 1 else f"{self.name} ({len(self.seen)})"
         predicted = " / ".join(dict.fromkeys(map(str, self.predicted)))
-        return (self.wanted["site"], scripts, said, predicted, " / ".join(observed), span, MARKS[not self.same])
+        return (
+            self.wanted["site"],
+            scripts,
+            said,
+            predicted,
+            " / ".join(observed),
+            span,
+            MARKS[not self.same],
+        )
 
 
 def test_what_is_predicted_is_what_happens(rows):
