@@ -366,7 +366,7 @@ def socket_is_asked(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 def taken_at_once(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if view.value("pm") == "ondemand":
         yield (
-            "pm is ondemand: FPM may start one worker for several requests that come together, and the others "
+            "pm is ondemand: FPM may start one worker for several requests that come together; the others "
             "wait in the queue until it is free. Apache's patience counts from the first moment, FPM's limit "
             "only from when a worker takes the request, so Apache gives up and PHP works on",
             "pm = dynamic or static where several requests of a site may come together",

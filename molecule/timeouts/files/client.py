@@ -1,7 +1,7 @@
 """Every script at every site; then what became of each request, as JSON.
 
-The one argument is JSON: a list of sites, each with its `site`, `port`, `scripts` and `trials`. Sites do not wait for
-each other, but only one script is busy at a time: PHP counts processor time.
+The one argument is JSON: a list of sites, each with its `site`, `port`, `scripts` and `trials`. Sites do not
+wait for each other, but only one script is busy at a time: PHP counts processor time.
 """
 
 import http.client
@@ -32,14 +32,13 @@ def request(site, script, trial="", answered=None):
     unique = uuid.uuid4().hex
     seen = {"site": site["site"], "script": script, "trial": trial, "id": unique}
     number = next(NUMBERS)
-    address = (
-        f"127.1.{number // 250}.{number % 250 + 1}"  # of its own, so that Apache's logs tell of one request
-    )
+    # An address for each request, by which Apache's logs tell of this one alone.
+    address = f"127.1.{number // 250}.{number % 250 + 1}"
     connection = http.client.HTTPConnection(
         "127.0.0.1", site.get("port", 80), timeout=PATIENCE, source_address=(address, 0)
     )
     connection.connect()
-    seen["client"] = "%s:%d" % connection.sock.getsockname()
+    seen["client"] = "{}:{}".format(*connection.sock.getsockname())
     started = time.monotonic()
     try:
         ask(connection, site["site"], f"/{script}.php?id={unique}", script == "upload")
@@ -112,7 +111,7 @@ def busy(site, script):
 
 
 def scripts(site):
-    """Each script once; one that only waits starts at several moments, so as to meet the heartbeat at all of them."""
+    """Each script once; one that waits may start at several moments, to meet the heartbeat at all of them."""
     with ThreadPoolExecutor(16) as threads:
         running = []
         for script in site["scripts"]:

@@ -1,7 +1,6 @@
 """What becomes of a script, from nothing but what the module says of its site.
 
-E, S, R, H and P are the names of docs/timeouts.md for PHP's limit, the slow log's, FPM's, its heartbeat, and Apache's
-patience.
+docs/timeouts.md says what the clocks mean.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ STATUS = {"php": 500, "fpm": 503, "apache": 504, "script": 200}
 
 @dataclass(frozen=True)
 class Outcome:
-    """Who ends a request, when, with which status; and whether its worker is at work when the client has gone."""
+    """Who ends a request, when, with which status; and whether its worker then goes on."""
 
     who: str
     status: int
