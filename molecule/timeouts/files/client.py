@@ -7,6 +7,7 @@ wait for each other, but only one script is busy at a time: PHP counts processor
 import http.client
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,9 +28,9 @@ PROCESSOR = threading.Semaphore()
 NUMBERS = itertools.count()
 
 
-def request(site, script, trial="", answered=None):
+def request(site, script, trial="", answered=None, unique=""):
     """One request, and for how long its worker is at work when the client has its answer."""
-    unique = uuid.uuid4().hex
+    unique = unique or uuid.uuid4().hex
     seen = {"site": site["site"], "script": script, "trial": trial, "id": unique}
     number = next(NUMBERS)
     # An address for each request, by which Apache's logs tell of this one alone.
@@ -105,9 +106,26 @@ def gone(pid):
         return True
 
 
+def processor_time(pid):
+    """Seconds of processor time that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, words[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def busy(site, script):
-    with PROCESSOR:
-        return request(site, script)
+    """A request that takes the processor, and how much of it the worker got."""
+    with PROCESSOR, ThreadPoolExecutor(1) as thread:
+        unique = uuid.uuid4().hex
+        running = thread.submit(request, site, script, unique=unique)
+        mark, before, latest = SITES / site["site"] / "marks" / unique, None, 0.0
+        while not running.done():
+            time.sleep(0.05)
+            try:
+                latest = processor_time(worker(mark))
+            except (OSError, IndexError):
+                continue
+            before = latest if before is None else before
+        return {**running.result(), "processor": round(latest - (before or 0), 2)}
 
 
 def scripts(site):

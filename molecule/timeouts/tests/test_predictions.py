@@ -1,6 +1,7 @@
 """What timeout_order says of a host, against what happens there."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Row:
         self.site, self.name, self.seen, self.wanted = site, name, seen, wanted
         self.is_trial = bool(seen[0]["trial"])
         number = len(seen)
-        self.predicted = site.trial(name, number) if self.is_trial else site.script(name)
+        self.processor = seen[0].get("processor", math.inf)
+        self.predicted = site.trial(name, number) if self.is_trial else site.script(name, self.processor)
 
     def matching(self, seen):
         """The predicted outcomes that one request may be."""
@@ -96,7 +98,12 @@ class Row:
         seconds = sorted(seen["seconds"] for seen in self.seen)
         span = f"{seconds[0]:.1f}" if len(seconds) == 1 else f"{seconds[0]:.1f}-{seconds[-1]:.1f}"
         said = "ok" if self.site.ok else ", ".join(sorted(self.site.findings))
-        scripts = self.name if len(self.seen) == 1 else f"{self.name} ({len(self.seen)})"
+        starved = (
+            ""
+            if self.predicted == self.site.script(self.name) or self.is_trial
+            else (f", {self.processor} s of processor")
+        )
+        scripts = self.name + starved if len(self.seen) == 1 else f"{self.name} ({len(self.seen)})"
         predicted = " / ".join(dict.fromkeys(map(str, self.predicted)))
         return (
             self.wanted["site"],
