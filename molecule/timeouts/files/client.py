@@ -214,7 +214,9 @@ def who_ended(seen, lines):
         ),
         "php": lambda line: "Maximum execution time" in line and script in line,
     }
-    for name, trace in traces.items():
+    # In a burst of lines syslog may lose the one that says why; then the one about the worker's end is left.
+    ended = f"[pool {seen['site']}] child {seen['pid']} exited on signal 15"
+    for name, trace in (*traces.items(), ("fpm", lambda line: seen["status"] == 503 and ended in line)):
         for line in lines:
             if trace(line):
                 return name, line
