@@ -54,7 +54,11 @@ class Row:
         self.is_trial = bool(seen[0]["trial"])
         number = len(seen)
         self.processor = seen[0].get("processor", math.inf)
-        self.predicted = site.trial(name, number) if self.is_trial else site.script(name, self.processor)
+        self.predicted = (
+            site.trial(name, number)
+            if self.is_trial
+            else site.script(name, self.processor, seen[0]["seconds"])
+        )
 
     def matching(self, seen):
         """The predicted outcomes that one request may be."""
