@@ -115,11 +115,10 @@ def processor_time(pid):
 def busy(site, script):
     """A request that takes the processor, and how much of it the worker got."""
     with PROCESSOR, ThreadPoolExecutor(1) as thread:
-        unique = uuid.uuid4().hex
-        running = thread.submit(request, site, script, unique=unique)
+        unique, answered = uuid.uuid4().hex, threading.Semaphore(0)
+        running = thread.submit(request, site, script, answered=answered, unique=unique)
         mark, before, latest = SITES / site["site"] / "marks" / unique, None, 0.0
-        while not running.done():
-            time.sleep(0.05)
+        while not answered.acquire(timeout=0.05):
             try:
                 latest = processor_time(worker(mark))
             except (OSError, IndexError):

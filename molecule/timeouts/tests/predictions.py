@@ -99,7 +99,8 @@ class Site:
         # what has begun to answer cannot change its status any more
         status = 200 if name == "drip" and who == "fpm" else STATUS[who]
         left = who == "apache" and all(other is end or other[2] > latest for other in ends)
-        return Outcome(who, status, earliest, latest, left)
+        # PHP's own limit is kept by the processor time, whatever the wall clock says of it.
+        return Outcome(who, status, earliest, math.inf if who == "php" else latest, left)
 
     def fcgid(self, name: str) -> list[Outcome]:
         """mod_fcgid takes the whole of a body before it calls PHP, and kills what it gives up."""
@@ -115,7 +116,9 @@ class Site:
         if name == "sleep" and whole < silent:
             # the signal that asks a process to go ends its sleep, and so the script ends early (REL-04)
             return [Outcome("script", 200, whole, whole + KILL)]
-        return [Outcome(who, 500, earliest, latest) for who, earliest, latest in self.first(ends)]
+        return [
+            Outcome(end[0], 500, end[1], self.outcome(name, end, ends).latest) for end in self.first(ends)
+        ]
 
     # ------------------------------------------------------------ several at once
 
