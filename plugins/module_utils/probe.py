@@ -8,6 +8,7 @@ as well (FPM-01, REL-01).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -47,25 +48,27 @@ def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
     changed = {files[path] for path in touched if path in files} - {""}
     sockets = [path for path in services.units(files) if path.endswith(".socket") and files[path] in changed]
     lent = services.lent(files)
-    for start in range(0, len(sockets), AT_ONCE):
-        batch = free(sockets[start : start + AT_ONCE])
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            faults = [fault for fault in pool.map(fault_of, batch, map(lent.get, batch)) if fault]
-        own = [service_of(path) for path in batch if path not in lent]
-        if own:
-            services.run(["systemctl", "stop", "--no-block", *own])
-        if faults:
-            raise services.ServiceError("\n".join(faults))
+    to_stop: list[str] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = free(sockets)
+        with contextlib.closing(pool.map(lambda path: fault_of(path, lent.get(path)), asked)) as faults:
+            for number, (path, fault) in enumerate(zip(asked, faults), 1):
+                to_stop += [service_of(path)] if path not in lent else []
+                if to_stop and (fault or len(to_stop) == AT_ONCE or number == len(asked)):
+                    services.run(["systemctl", "stop", "--no-block", *to_stop])
+                    to_stop = []
+                if fault:
+                    raise services.ServiceError(fault)
 
 
 def free(sockets: Sequence[str]) -> list[str]:
     """Those whose former master has left. One that still works off a long request is proof of itself."""
-    for _ in range(20):
+    until = time.monotonic() + 2 + len(sockets) / 50
+    while True:
         states = services.states([service_of(path) for path in sockets])
-        if "deactivating" not in states.values():
-            break
+        if "deactivating" not in states.values() or time.monotonic() > until:
+            return [path for path in sockets if states[service_of(path)] != "deactivating"]
         time.sleep(0.1)
-    return [path for path in sockets if states[service_of(path)] != "deactivating"]
 
 
 def service_of(socket_file: str) -> str:

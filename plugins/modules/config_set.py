@@ -125,6 +125,8 @@ options:
         such as a password for the whole site.
       - Eight questions are asked at a time, and only after the workers that the daemons had before the reload
         have ceased to listen.
+      - Of the O(probe[].unit) that do not run, the first 50 are started for this. For the others the query
+        C(asleep) is added to the URL, by which the virtual host is to answer in their place, with status 403.
     type: list
     elements: dict
     default: []

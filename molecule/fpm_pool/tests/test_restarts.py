@@ -42,3 +42,14 @@ def test_stopped_service_leaves_its_socket(host, beta):
     assert host.check_output("stat --format=%%i %s", beta.socket) == inode
     assert host.run("ps -u beta").rc == 1
     assert beta.run("echo 'back';").body == "back"
+
+
+def test_master_that_comes_and_goes_writes_nothing_to_the_journal_of_its_account(host, beta):
+    """Such a journal takes 8 MB for each account, and a thousand of them push each other out."""
+    start = host.check_output("date +@%s")
+    host.check_output("systemctl stop %s", beta.service)
+    assert beta.run("echo 'back';").body == "back"
+    host.check_output("systemctl stop %s && journalctl --sync", beta.service)
+    reading = f"journalctl --no-pager --output=cat --since={start}"
+    assert "PHP of site beta" in host.check_output(f"{reading} --unit={beta.service}")
+    assert host.check_output(f"{reading} --quiet _UID={host.user('beta').uid}") == ""
