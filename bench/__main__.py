@@ -13,7 +13,7 @@ from .sites import STATIC_POOL, sites
 
 RESULT = ROOT / ".cache" / "bench" / "result.json"
 COUNTS = (1, 10, 100, 1000)
-PARTS = ("converge", "fcgid", "loop", "memory", "requests")
+PARTS = ("converge", "fcgid", "loop", "memory", "requests", "timeouts")
 OF_THEIR_OWN = {"fcgid", "requests"}
 """Parts that need no list of sites from outside."""
 
@@ -37,6 +37,9 @@ def measure(counts: list[int], parts: list[str], times: int) -> dict[str, Any]:
             if "memory" in parts and count in (counts[0], counts[-1]):
                 say(f"memory and first requests with {count} sites")
                 idle[count] = memory.wake(host, count)
+            if "timeouts" in parts and count == counts[-1]:
+                say(f"the timeouts of {count} sites")
+                result["timeouts"] = converge.proof(count, times)
             if "loop" in parts and count == 10:
                 say("the plain role that loops")
                 result["loop_ms_per_site"] = converge.loop_per_site(host) * 1000

@@ -14,17 +14,20 @@ from .sites import sites, write_inventory
 
 PLAYBOOK = "playbooks/site.yml"
 LOOP_PLAYBOOK = "bench/loop.yml"
+TIMEOUTS_PLAYBOOK = "bench/timeouts.yml"
 LOG = ROOT / ".cache" / "bench" / "ansible.log"
 
 
-def play(playbook: str, wanted: list[dict[str, Any]], changes: bool | None = None) -> float:
+def play(
+    playbook: str, wanted: list[dict[str, Any]], changes: bool | None = None, tags: str = "all"
+) -> float:
     """Run a playbook and return its seconds.
 
     `changes` says whether the run has to change something: a number that was measured for the wrong thing
     is worse than none.
     """
     inventory = write_inventory(wanted)
-    command = [ROOT / ".venv/bin/ansible-playbook", "-i", inventory, playbook]
+    command = [ROOT / ".venv/bin/ansible-playbook", "-i", inventory, "--tags", tags, playbook]
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0"}
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -78,3 +81,12 @@ def loop_per_site(host: Host, counts: tuple[int, int] = (2, 10)) -> float:
     few, many = counts
     spent = {count: play(LOOP_PLAYBOOK, sites(count), changes=False) for count in counts}
     return (spent[many] - spent[few]) / (many - few)
+
+
+def proof(count: int, times: int) -> float:
+    """Seconds that timeout_order takes for `count` sites, beyond those of a module that does nothing."""
+    spent = {
+        tags: statistics.median(play(TIMEOUTS_PLAYBOOK, sites(count), False, tags) for _ in range(times))
+        for tags in ("nothing", "timeouts")
+    }
+    return spent["timeouts"] - spent["nothing"]

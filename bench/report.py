@@ -69,6 +69,8 @@ def bars(result: dict[str, Any]) -> list[Bar]:
         )
     if "loop_ratio" in result:
         found.append(Bar("plain loop role, times slower per site", result["loop_ratio"], 100, "x", True))
+    if "timeouts" in result:
+        found.append(Bar(f"timeout_order for {counts[-1]} sites", result["timeouts"], 2, "s"))
     if "memory" in result:
         most = counts[-1]
         found += [

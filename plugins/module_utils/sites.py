@@ -591,6 +591,8 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "socket_link": link,
         "socket_link_directory": link and posixpath.dirname(link),
         "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
+        # what Apache may call it by
+        "php_addresses": [bound, link] if link else [bound],
         "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         # the PHP side
@@ -659,6 +661,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         # the account makes another wrapper, so that Apache goes from one to the other with the snippet
         "wrapper_directory": wrapper_directory,
         "wrapper": wrapper,
+        "php_addresses": [wrapper],
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",

@@ -36,8 +36,8 @@ ATTEMPTS = 3
 
 AT_ONCE = 8
 WOKEN = 50
-"""Units that are started for their answer. One takes the processor for some 80 ms, so of a thousand new sites all
-are asked for their virtual host, and these for their PHP too. Units that run are always asked."""
+"""Units that are started for their answer. One takes the processor for some 80 ms, so of a thousand new sites
+all are asked for their virtual host, and these for their PHP too. Units that run are always asked."""
 
 ASLEEP = "asleep"
 """The query that a virtual host answers itself, with 403, so that nothing is started."""
@@ -276,9 +276,9 @@ def listens(pid: int) -> bool:
     return False
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def addresses(port: int) -> list[str]:
-    """Where something listens on a port, as addresses to connect to. The table is long after many questions."""
+    """Where something listens on a port, to connect to. The table is long after many questions."""
     bound = [address for address, its_port, _ in listening() if its_port == port]
     everywhere = ["127.0.0.1", "::1"] if {"0.0.0.0", "::"} & set(bound) else []
     return everywhere + [address for address in bound if address not in ("0.0.0.0", "::")]

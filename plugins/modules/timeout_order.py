@@ -43,6 +43,13 @@ options:
       - Without it all are, and the main server.
     type: list
     elements: str
+  addresses:
+    description:
+      - Sockets, addresses and wrappers. Only what hands requests to one of these is looked at, which is
+        nothing on a host without Apache.
+      - Without it all are.
+    type: list
+    elements: str
   rules:
     description: Ids of the rules that count. Without it all do.
     type: list
@@ -101,6 +108,12 @@ EXAMPLES = r"""
 - name: Fail where a site can hang
   webhosting.fastcgi.timeout_order:
     fail_on: [critical, high, undecided]
+
+- name: Fail where a site of the collection's own can hang
+  webhosting.fastcgi.timeout_order:
+    addresses: >-
+      {{ fastcgi_sites | webhosting.fastcgi.resolve_sites | map(attribute='php_addresses') | flatten }}
+    fail_on: [critical, high]
 
 - name: Accept that Apache gives up first at one site, and ask for 5 s of air at the others
   webhosting.fastcgi.timeout_order:
@@ -187,7 +200,13 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import (
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.php_servers import PhpServers
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Tree
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.timeout_chains import chains
-from ansible_collections.webhosting.fastcgi.plugins.module_utils.timeout_rules import RULES, Policy, judge
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.timeout_rules import (
+    RULES,
+    Chain,
+    Policy,
+    Verdict,
+    judge,
+)
 
 
 def main() -> None:
@@ -198,6 +217,7 @@ def main() -> None:
             apache_defines=dict(type="list", elements="str", default=[]),
             fpm_configs=dict(type="list", elements="str", default=[]),
             servers=dict(type="list", elements="str"),
+            addresses=dict(type="list", elements="str"),
             rules=dict(type="list", elements="str"),
             margins=dict(type="dict", default={}),
             accepted=dict(
@@ -217,9 +237,29 @@ def main() -> None:
     )
     given = module.params
     policy_problems(module)
-    tree = Tree(given["root"])
-    path = given["apache_config"]
+    found, problems = chains_of(module)
+    verdicts = [judge(chain, policy_for(given, chain.server)) for chain in found]
+    result = dict(
+        changed=False,
+        ok=all(verdict.ok for verdict in verdicts),
+        sites=[timeout_report.site(verdict) for verdict in verdicts],
+        problems=problems,
+        table=timeout_report.table(verdicts),
+    )
+    wrong = [verdict for verdict in verdicts if kinds(verdict).intersection(given["fail_on"])]
+    if wrong:
+        lines = "\n".join(timeout_report.table(wrong))
+        module.fail_json(msg=f"timeouts do not stand in the right order:\n{lines}", **result)
+    module.exit_json(**result)
+
+
+def chains_of(module: AnsibleModule) -> tuple[list[Chain], list[str]]:
+    """What is to be looked at, and the lines that could not be understood."""
+    given = module.params
+    tree, path = Tree(given["root"]), given["apache_config"]
     if not tree.is_file(path):
+        if given["addresses"] is not None:
+            return [], []
         module.fail_json(msg=f"there is no {path}; name Apache's main file in apache_config")
     configuration = apache_config.read(tree, path, path.rpartition("/")[0], defines=given["apache_defines"])
     php = PhpServers(tree, given["fpm_configs"])
@@ -230,21 +270,16 @@ def main() -> None:
         if missing:
             module.fail_json(msg=f"no virtual host with a handler of .php has the name: {', '.join(missing)}")
         found = [chain for chain in found if chain.server in given["servers"]]
-    verdicts = [judge(chain, policy_for(given, chain.server)) for chain in found]
-    kinds = {finding.severity for verdict in verdicts for finding in verdict.findings}
-    if any(verdict.undecided for verdict in verdicts):
-        kinds.add("undecided")
-    table = timeout_report.table(verdicts)
-    result = dict(
-        changed=False,
-        ok=all(verdict.ok for verdict in verdicts),
-        sites=[timeout_report.site(verdict) for verdict in verdicts],
-        problems=[str(problem) for problem in [*configuration.problems, *php.problems]],
-        table=table,
-    )
-    if kinds.intersection(given["fail_on"]):
-        module.fail_json(msg="timeouts do not stand in the right order:\n" + "\n".join(table), **result)
-    module.exit_json(**result)
+    if given["addresses"] is not None:
+        addresses = set(given["addresses"])
+        found = [chain for chain in found if chain.address in addresses]
+    return found, [str(problem) for problem in [*configuration.problems, *php.problems]]
+
+
+def kinds(verdict: Verdict) -> set[str]:
+    """What of O(fail_on) a verdict holds."""
+    undecided = {"undecided"} if verdict.undecided else set()
+    return undecided | {finding.severity for finding in verdict.findings}
 
 
 def policy_problems(module: AnsibleModule) -> None:

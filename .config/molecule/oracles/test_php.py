@@ -79,7 +79,7 @@ def test_fpm_reads_every_key_alike(host, copy, servers):
 
 def test_php_has_the_limits_that_its_files_say(host, servers, fpm):
     output = host.check_output(f"{fpm} -i")
-    php = next(backend.ini for backend in servers.backends if backend.unit.startswith("php"))
+    php = next(b.ini for b in servers.backends if b.kind == "fpm" and b.unit.startswith("php"))
     for name in php_ini.DEFAULTS:
         shown = re.search(rf"^{re.escape(name)} => .* => (.*)$", output, re.MULTILINE)
         assert shown and shown.group(1) == php.get(name).value, name

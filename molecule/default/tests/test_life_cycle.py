@@ -114,3 +114,20 @@ def test_a_site_that_left_the_list_goes_and_its_files_stay(host, converge, sites
     assert status(host, "pretty.localhost") == "200"
     run = converge(sites)
     assert (run.returncode, counted(run.stdout, "changed")) == (0, 0)
+
+
+def test_a_run_fails_where_the_clocks_of_the_host_do_not_fit_the_sites(host, converge, sites):
+    """TMO-10: somebody has given Apache more workers than may wait for a site."""
+    path = "/etc/apache2/conf-enabled/many-workers.conf"
+    sites[0].setdefault("php_admin_value", {})["memory_limit"] = "190M"
+    host.check_output(f"printf 'ServerLimit 100\\nThreadsPerChild 64\\nMaxRequestWorkers 6400\\n' > {path}")
+    try:
+        run = converge(sites)
+    finally:
+        host.check_output(f"rm {path}")
+    assert run.returncode != 0
+    words = re.sub(r"\s+", " ", run.stdout)
+    for part in ("critical TMO-10", f"{path}:3", "a backlog of at least 6400"):
+        assert part in words
+    run = converge(DEMO)
+    assert run.returncode == 0, run.stdout

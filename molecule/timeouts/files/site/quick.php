@@ -1,0 +1,4 @@
+<?php
+require 'marks.inc';
+usleep(300000);
+echo 'done';

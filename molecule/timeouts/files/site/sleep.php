@@ -1,0 +1,4 @@
+<?php
+require 'marks.inc';
+sleep(MUCH);
+echo 'done';

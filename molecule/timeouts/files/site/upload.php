@@ -1,0 +1,3 @@
+<?php
+require 'marks.inc';
+echo strlen(file_get_contents('php://input')), ' done';
