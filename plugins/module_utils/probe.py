@@ -8,7 +8,6 @@ as well (FPM-01, REL-01).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
@@ -51,14 +50,19 @@ def sites(files: Mapping[str, str], touched: Collection[str]) -> None:
     to_stop: list[str] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         asked = free(sockets)
-        with contextlib.closing(pool.map(lambda path: fault_of(path, lent.get(path)), asked)) as faults:
-            for number, (path, fault) in enumerate(zip(asked, faults), 1):
+        answers = [pool.submit(fault_of, path, lent.get(path)) for path in asked]
+        try:
+            for number, (path, answer) in enumerate(zip(asked, answers), 1):
+                fault = answer.result()
                 to_stop += [service_of(path)] if path not in lent else []
                 if to_stop and (fault or len(to_stop) == AT_ONCE or number == len(asked)):
                     services.run(["systemctl", "stop", "--no-block", *to_stop])
                     to_stop = []
                 if fault:
                     raise services.ServiceError(fault)
+        finally:
+            for answer in answers:
+                answer.cancel()
 
 
 def free(sockets: Sequence[str]) -> list[str]:
