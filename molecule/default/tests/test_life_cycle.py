@@ -69,6 +69,24 @@ def test_a_master_that_is_killed_comes_back_with_the_next_request(host):
         assert host.check_output("systemctl show -P MainPID fastcgi-report") != pid
 
 
+def test_a_site_that_sleeps_is_asked_for_its_virtual_host_alone(host):
+    """What config_set does where it has changed many sites. Who has no pass learns nothing."""
+    secret = "/run/config_set/" + "5" * 32
+    asking = (
+        f"curl -s -w ' %{{http_code}}' -H 'Host: report.localhost' -H 'Config-Set-Probe: {'5' * 32}' "
+        "'http://127.0.0.1/fastcgi-ping?asleep'"
+    )
+    host.check_output(f"systemctl stop fastcgi-report && touch {secret}")
+    try:
+        assert host.check_output(asking) == "report 403"
+    finally:
+        host.check_output(f"rm {secret}")
+    refused = host.check_output(asking)
+    assert refused.endswith(" 403")
+    assert refused != "report 403"
+    assert not host.service("fastcgi-report").is_running
+
+
 BAD = {
     "line break in server_name": ({"server_name": "x.example\nServerAlias *"}, "server_name", "line break"),
     "the superuser": ({"user": "root"}, "user", "is the superuser"),
