@@ -18,6 +18,8 @@ class ActionModule(TakesResolvedSites, ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
+        if not arguments["sites"]:
+            return result
         arguments["sites"] = [{key: site[key] for key in LOOKED_AT} for site in arguments["sites"]]
         module = "webhosting.fastcgi.account_check"
         result.update(self._execute_module(module, arguments, task_vars=task_vars))

@@ -33,7 +33,8 @@ class ActionModule(TakesResolvedSites, ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         renderer = Renderer(self, arguments.get("vars") or {}, task_vars or {})
-        sites = [dict(site) for site in arguments.get("sites") or []]
+        listed = arguments.get("sites") or []
+        sites = own_sites(listed, arguments.get("engines"))
         items: dict[str, dict[str, Any]] = {}
         for entry in arguments.get("files") or []:
             for item in renderer.items(dict(entry), sites, prune=bool(arguments.get("prune"))):
@@ -47,8 +48,12 @@ class ActionModule(TakesResolvedSites, ActionBase):
         arguments["validate"] = commands(arguments.get("validate") or [], sites)
         if arguments.get("probe"):
             arguments["probe"] = questions(arguments["probe"], sites)
+        payload = {
+            "files": list(items.values()),
+            "leave": left_alone(arguments.get("leave") or [], listed, sites),
+        }
         # the target needs the files alone; the sites themselves stay here
-        arguments.update(sites=[], vars={}, files=[], payload=packed(list(items.values())))
+        arguments.update(sites=[], vars={}, files=[], payload=packed(payload))
         result.update(self._execute_module("webhosting.fastcgi.config_set", arguments, task_vars=task_vars))
         return result
 
@@ -201,5 +206,17 @@ def octal(mode: Any, path: str) -> int:
     return int(mode, 8)
 
 
-def packed(items: list[dict[str, Any]]) -> str:
-    return base64.b64encode(zlib.compress(json.dumps(items).encode())).decode()
+def own_sites(listed: list[dict[str, Any]], engines: list[str] | None) -> list[dict[str, Any]]:
+    """The sites that the call makes files for."""
+    return [site for site in listed if engines is None or site["engine"] in engines]
+
+
+def left_alone(kinds: list[str], listed: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[str]:
+    """Names of the sites of which nothing is taken away; an empty one stands for what all sites share."""
+    names = {"own": [site["name"] for site in own], "shared": [""]}
+    names["others"] = sorted({site["name"] for site in listed}.difference(names["own"]))
+    return [name for kind in kinds for name in names[kind]]
+
+
+def packed(payload: dict[str, Any]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(payload).encode())).decode()

@@ -503,10 +503,10 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for layer in layers:
         for field, value in layer.items():
-            if isinstance(value, Mapping):
+            if isinstance(value, dict):
                 result[field] = {**(result.get(field) or {}), **value}
             else:
-                result[field] = list(value) if isinstance(value, list) else value
+                result[field] = value.copy() if isinstance(value, list) else value
     return result
 
 
@@ -533,10 +533,12 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         ("tls", tls_problems(site["tls"])),
         ("php_value", hidden_settings(site["php_value"], admin_value)),
     ):
-        # what follows from a value that was refused would mislead
-        refused = tuple(f"{where}.{field}{end}" for where in (label, DEFAULTS_LABEL) for end in ".:")
-        if not any(error.startswith(refused) for error in errors):
-            errors.extend(f"{label}.{field}.{reason}" for reason in reasons)
+        found = [f"{label}.{field}.{reason}" for reason in reasons]
+        if found:
+            # what follows from a value that was refused would mislead
+            refused = tuple(f"{where}.{field}{end}" for where in (label, DEFAULTS_LABEL) for end in ".:")
+            if not any(error.startswith(refused) for error in errors):
+                errors.extend(found)
     in_sites_root = within(document_root, SITES_ROOT)
     return {
         **site,
@@ -754,6 +756,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         errors.extend(limits_problems(common, DEFAULTS_LABEL))
     if not isinstance(sites, (list, tuple)):
         raise InvalidSites([*errors, f"sites: {shown(sites)} is not a list"])
+    usual = merged(DEFAULTS, common)
     result: list[tuple[str, dict[str, Any]]] = []
     labels: dict[str, str] = {}
     for index, given in enumerate(sites):
@@ -775,11 +778,10 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
         errors.extend(f"{label}.{problem}" for problem in engine_problems(common, own))
-        undone = [field for field in NOTHING_BY_CHOICE if field in given and given[field] is None]
-        theirs = {field: value for field, value in common.items() if field not in undone}
+        undone = {field: None for field in NOTHING_BY_CHOICE if given.get(field, field) is None}
         if master == "shared":
             errors.extend(limits_problems(own, label))
-        result.append((label, resolved(merged(DEFAULTS, theirs, own), label, errors, master)))
+        result.append((label, resolved(merged(usual, undone, own), label, errors, master)))
     errors.extend(collisions(result))
     if master == "shared":
         errors.extend(share_clocks([(label, site) for label, site in result if site["engine"] != "fcgid"]))
@@ -824,20 +826,19 @@ def default_account_problems(name: str, label: str) -> Iterable[str]:
 
 def engine_problems(common: Mapping[str, Any], own: Mapping[str, Any]) -> Iterable[str]:
     """What was asked for, and the site's engine cannot do."""
-    asked = merged(common, own)
-    engine = asked.get("engine", DEFAULTS["engine"])
-    behind = asked.get("process_manager", BEHIND[engine])
+    engine = own.get("engine") or common.get("engine") or DEFAULTS["engine"]
+    behind = own.get("process_manager") or common.get("process_manager") or BEHIND[engine]
     if behind != BEHIND[engine]:
         yield (
             f"process_manager: {shown(behind)} does not go with engine {engine}, which has {BEHIND[engine]}; "
             f"leave it out"
         )
     for field, reason in FOREIGN[engine].items():
-        table, _, key = field.partition(".")
-        if table in asked and (not key or key in asked[table]):
-            given = own.get(table, {}) if key else own
-            whose = "" if (key or table) in given else f" (from the {DEFAULTS_LABEL})"
-            yield f"{field}{whose}: {reason}; leave it out"
+        for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
+            table, _, key = field.partition(".")
+            if table in given and (not key or key in given[table]):
+                yield f"{field}{whose}: {reason}; leave it out"
+                break
 
 
 def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:

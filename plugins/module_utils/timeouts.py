@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 HEARTBEAT_FLOOR = 0.13
 OF_FPM = (
@@ -61,7 +61,7 @@ class Chain:
     stop_timeout: int
 
     def as_dict(self) -> dict[str, float]:
-        return asdict(self)
+        return dict(vars(self))
 
 
 def heartbeat(request_terminate_timeout: int, request_slowlog_timeout: int) -> float:
@@ -159,7 +159,7 @@ class FcgidChain:
     busy_timeout: int
 
     def as_dict(self) -> dict[str, float]:
-        return asdict(self)
+        return dict(vars(self))
 
 
 def derive_fcgid(given: Mapping[str, int], socket_timeout: int | None = None) -> FcgidChain:

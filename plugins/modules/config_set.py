@@ -35,6 +35,11 @@ options:
     type: list
     elements: dict
     required: true
+  engines:
+    description:
+      - The files are made for the sites with one of these engines. Without it they are made for all sites.
+    type: list
+    elements: str
   files:
     description:
       - The paths of the set. C({field}) in O(files[].path), O(files[].link), O(files[].owner) and
@@ -166,15 +171,17 @@ options:
     default: false
   leave:
     description:
-      - Names of sites of which nothing is taken away, although the set has it no longer. An empty name stands
-        for the files that all sites share.
+      - Of whom nothing is taken away, although the set has it no longer. That is V(own) for the sites that
+        files are made for, V(others) for those of O(sites) with another engine, and V(shared) for the files
+        that all sites share.
       - For sites that another call of the same set has, and for what something else must stop using first. A
         later O(prune) without it takes that away.
     type: list
     elements: str
+    choices: [own, others, shared]
     default: []
   payload:
-    description: Set by the action plugin. The rendered files, compressed.
+    description: Set by the action plugin. The rendered files and the names of sites to leave, compressed.
     type: str
 attributes:
   check_mode:
@@ -272,6 +279,7 @@ def main() -> None:
         argument_spec=dict(
             name=dict(type="str", required=True),
             sites=dict(type="list", elements="dict", required=True),
+            engines=dict(type="list", elements="str"),
             files=dict(type="list", elements="dict", required=True, options=files_spec),
             vars=dict(type="dict", default={}),
             validate=dict(type="list", elements="list", default=[]),
@@ -280,7 +288,7 @@ def main() -> None:
             probe=dict(type="list", elements="dict", default=[], options=probe_spec),
             probe_timeout=dict(type="int", default=300),
             prune=dict(type="bool", default=False),
-            leave=dict(type="list", elements="str", default=[]),
+            leave=dict(type="list", elements="str", choices=["own", "others", "shared"], default=[]),
             payload=dict(type="str"),
         ),
         supports_check_mode=True,
@@ -290,17 +298,17 @@ def main() -> None:
         module.fail_json(
             msg="config_set renders its files on the controller; call it as webhosting.fastcgi.config_set"
         )
-    items = json.loads(zlib.decompress(base64.b64decode(given["payload"])))
+    payload = json.loads(zlib.decompress(base64.b64decode(given["payload"])))
     transaction = Transaction(
         given["name"],
-        [Item(**item) for item in items],
+        [Item(**item) for item in payload["files"]],
         validate=given["validate"],
         reload=given["reload"],
         prune=given["prune"],
         patience=given["validate_timeout"],
         questions=[Question(**question) for question in given["probe"]],
         probe_patience=given["probe_timeout"],
-        leave=given["leave"],
+        leave=payload["leave"],
     )
     brief = {"module_args": {"name": given["name"], "prune": given["prune"]}}
     try:

@@ -69,9 +69,12 @@ def action(tmp_path, monkeypatch):
 
 
 def items_sent(action, task_vars=None):
+    return {item["path"]: item for item in payload_sent(action, task_vars)["files"]}
+
+
+def payload_sent(action, task_vars=None):
     action.run(task_vars=task_vars or {})
-    items = json.loads(zlib.decompress(base64.b64decode(action.sent["payload"])))
-    return {item["path"]: item for item in items}
+    return json.loads(zlib.decompress(base64.b64decode(action.sent["payload"])))
 
 
 # ---------------------------------------------------------------- patterns
@@ -298,6 +301,29 @@ def test_target_gets_one_call_without_the_sites(action):
         "validate": [["test", "uk"], ["test", "other"]],
         "reload": ["apache2"],
     }
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        ([], []),
+        (["own"], ["beta"]),
+        (["others"], ["alpha"]),
+        (["own", "others"], ["beta", "alpha"]),
+        (["others", "shared"], ["alpha", ""]),
+    ],
+)
+def test_files_are_made_for_the_sites_of_an_engine_and_others_can_be_left_alone(action, kinds, names):
+    one = action(
+        {"v.j2": "x"},
+        sites=[{**SITE, "engine": "fcgid"}, {**OTHER, "engine": "proxy_fcgi"}],
+        engines=["proxy_fcgi"],
+        files=[{"path": "{vhost}", "template": "v.j2"}],
+        leave=kinds,
+    )
+    payload = payload_sent(one)
+    assert [item["site"] for item in payload["files"]] == ["beta"]
+    assert payload["leave"] == names
 
 
 def test_each_site_is_asked_at_each_of_its_addresses(action):
