@@ -19,7 +19,9 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.filter.core import comment
 from ansible_collections.webhosting.fastcgi.plugins.plugin_utils.resolved_sites import TakesResolvedSites
 
-SCRATCH = "{scratch}"
+PLACES = {"scratch": "{scratch}", "staged": "{staged}"}
+"""What stands in a command for a directory that the target makes."""
+
 TEMPLATE = "<template>"
 """What Jinja2 calls the file of a template that it was given as text."""
 
@@ -156,9 +158,9 @@ def commands(patterns: list[list[str]], sites: list[dict[str, Any]]) -> list[lis
     """Commands as they run: one with a field in it once for each value that the sites have."""
     result: dict[tuple[str, ...], None] = {}
     for pattern in patterns:
-        if any(FIELD.search(argument.replace(SCRATCH, "")) for argument in pattern):
+        if any(field not in PLACES for argument in pattern for field in FIELD.findall(argument)):
             for site in sites:
-                result[tuple(filled(argument, {**site, "scratch": SCRATCH}) for argument in pattern)] = None
+                result[tuple(filled(argument, {**site, **PLACES}) for argument in pattern)] = None
         else:
             result[tuple(pattern)] = None
     return [list(command) for command in result]

@@ -131,10 +131,17 @@ def effective(directives: list[Directive]) -> Iterator[Directive]:
 # ---------------------------------------------------------------- words and lines
 
 _PLAIN_WORD = re.compile(rf"[^{SPACE}]+")
+_SIMPLE_WORD = re.compile(
+    rf"""[{SPACE}]*(?:([^{SPACE}"'\\][^{SPACE}\\]*)(?![^{SPACE}])|"([^"\\]*)")[{SPACE}]*"""
+)
+_CONTINUED = re.compile(r"\\\r?\n|\0")
 
 
 def first_word(text: str) -> tuple[str, str]:
     """The first word of a text, without its quotes, and what follows."""
+    simple = _SIMPLE_WORD.match(text)
+    if simple:
+        return simple[1] or simple[2] or "", text[simple.end() :]
     text = text.lstrip(SPACE)
     if not text:
         return "", ""
@@ -168,6 +175,10 @@ def words(text: str) -> list[str]:
 def lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines of a file, trimmed; one that a backslash continues counts as its last line."""
     pieces = text.split("\n")
+    if not _CONTINUED.search(text):
+        for number, piece in enumerate(pieces if pieces[-1] else pieces[:-1], 1):
+            yield number, piece.strip(SPACE)
+        return
     last = pieces.pop()
     pending: list[str] = []
     number = 0

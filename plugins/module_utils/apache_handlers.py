@@ -34,6 +34,7 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils.apache_workers 
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Source
 
 PHP_TYPES = re.compile(r"application/x-httpd-(?:fast)?php[0-9]*|php[0-9]*-script", re.IGNORECASE)
+FIXED_URL = re.compile(r"\^/[A-Za-z0-9_/-]*\$")
 EXISTENCE = re.compile(r"""-f\s+(["']?)%\{(?:REQUEST|SCRIPT)_FILENAME\}\1""")
 
 # seconds, save for the numbers of processes, requests and bytes
@@ -681,7 +682,10 @@ class _Analyst:
         return found
 
     def proxied(self, server: _Server, root: str) -> list[_Candidate]:
-        """ProxyPass and ProxyPassMatch that take `.php`, the winner last: the first in the files is."""
+        """ProxyPass and ProxyPassMatch that take `.php`, the winner last: the first in the files is.
+
+        One that leads from a single URL to no file of PHP takes none, such as that of FPM's ping.
+        """
         found = []
         servers = [self.main] if server is self.main else [self.main, server]
         for rule in [rule for each in servers for key in _PROXY_PASS for rule in each.rules.get(key, [])]:
@@ -689,7 +693,9 @@ class _Analyst:
             order: tuple[int, ...] = (1, *rule.key)
             if not sections:
                 regex = rule.directive.key == "proxypassmatch" or args[:1] == ["~"]
-                pattern = "".join(args[1:2] if args[:1] == ["~"] else args[:1])
+                pattern, target = [*(args[1:] if args[:1] == ["~"] else args), "", ""][:2]
+                if regex and FIXED_URL.fullmatch(pattern) and not (".ph" in target or "$" in target):
+                    continue
                 sections = (_Section("location", pattern, regex, f"{rule.directive.name} {pattern}"),)
                 order = (0, -rule.rank, -rule.order)
             candidate = self.candidate(rule, sections, root)

@@ -54,6 +54,7 @@ CONSTANTS = {
 PERHAPS_CONSTANT = re.compile(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+\Z")
 
 # Nearly every line is one of these; they come out as the scanner below would have them.
+PLAIN_SECTION = re.compile(r"\[([A-Za-z0-9_.-]+)\][ \t]*\r?\n")
 PLAIN_LINE = re.compile(
     r"""[ \t]*
     (?:([A-Za-z_][\w.-]*)(?:\[([\w.-]+)\])?[ \t]*=[ \t]*(?:([\w./:,@%*+-]+)|"([^"$\\\r\n]*)"|)[ \t]*)?
@@ -144,9 +145,12 @@ def parse_lines(text: str, file: str, variable: Variable = nothing_known) -> Ite
         if not line:
             continue
         line = line.partition("\0")[0] + "\n"
+        section = PLAIN_SECTION.fullmatch(line)
         match = PLAIN_LINE.fullmatch(line)
         found = plain(match) if match else None
-        if found is None:
+        if section:
+            yield Statement("section", section[1], "", "", Source(file, number))
+        elif found is None:
             yield from Parser(line, file, variable, number).statements()
         elif found[0]:
             name, key, value = found

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import grp
 import os
 import pwd
@@ -77,7 +78,8 @@ class Transaction:
     :param name: the set; one directory of state each.
     :param items: every path of the set as it should be from now on.
     :param validate: commands that must all end 0 with the staged files in place of the live ones.
-        ``{scratch}`` in an argument is an empty directory that goes away afterwards.
+        ``{scratch}`` in an argument is an empty directory, ``{staged}`` one with a link to each file that was
+        added or changed, under the file's own path. Both go away afterwards.
     :param reload: daemons to reload once the files are in place.
     :param prune: take away what the set no longer has, and change nothing else.
     :param leave: sites of which nothing is taken away, although the set has it no longer; "" stands for the
@@ -423,7 +425,7 @@ class Transaction:
 
     def _owner(self, item: Item, strict: bool) -> tuple[int, int, int]:
         try:
-            return pwd.getpwnam(item.owner).pw_uid, grp.getgrnam(item.group).gr_gid, item.mode
+            return uid_of(item.owner), gid_of(item.group), item.mode
         except KeyError as error:
             if not strict:  # check mode on a host where the accounts are yet to be made
                 return -1, -1, item.mode
@@ -477,9 +479,13 @@ class Transaction:
         if not self.validate or not steps:
             return
         view = self.journal.view
-        scratch = os.path.join(self.journal.work, "scratch")
+        scratch, staged = (os.path.join(self.journal.work, name) for name in ("scratch", "staged"))
         os.mkdir(view, 0o755)
         os.mkdir(scratch, 0o700)
+        for step in steps:
+            if step.kind == "file" and step.new:
+                os.makedirs(os.path.dirname(staged + step.path), 0o700, exist_ok=True)
+                os.symlink(step.path, staged + step.path)
         mounts: list[str] = []
         for number, directory in enumerate(
             sorted({os.path.dirname(s.path) for s in steps if s.kind != "directory"})
@@ -488,7 +494,7 @@ class Transaction:
             staged_copy(directory, copy, [step for step in steps if os.path.dirname(step.path) == directory])
             mounts += [copy, directory]
         for command in self.validate:
-            argv = [argument.replace("{scratch}", scratch) for argument in command]
+            argv = [word.replace("{scratch}", scratch).replace("{staged}", staged) for word in command]
             self._run_in_view(mounts, argv, steps)
 
     def _run_in_view(self, mounts: Sequence[str], argv: Sequence[str], steps: Sequence[Step]) -> None:
@@ -555,6 +561,17 @@ def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> Non
     except OSError:
         if stat.S_ISREG(os.lstat(source).st_mode) or os.path.islink(source):  # no daemon reads a socket
             shutil.copy2(source, copy, follow_symlinks=False)
+
+
+@functools.cache
+def uid_of(name: str) -> int:
+    """The number of an account, which each look for goes through all accounts of the host."""
+    return pwd.getpwnam(name).pw_uid
+
+
+@functools.cache
+def gid_of(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
 
 
 def described(found: Found, immutable: bool = False) -> str:

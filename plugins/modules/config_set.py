@@ -99,6 +99,8 @@ options:
       - C({field}) in an argument stands for the sites' field of that name; such a command runs once for each
         value that the sites have.
       - C({scratch}) in an argument is an empty directory that goes away afterwards.
+      - C({staged}) is a directory with a link to each file that was added or changed, under the file's own
+        path, for a daemon that reads each file by itself. It goes away afterwards as well.
     type: list
     elements: list
     default: []

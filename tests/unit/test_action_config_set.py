@@ -121,6 +121,8 @@ COMMANDS = [
     ([["fpm{version}", "-t"]], [["fpm8", "-t"]]),
     ([["ls", "{scratch}"]], [["ls", "{scratch}"]]),
     ([["ls", "{scratch}/{name}"]], [["ls", "{scratch}/alpha"], ["ls", "{scratch}/beta"]]),
+    ([["ls", "{staged}"]], [["ls", "{staged}"]]),
+    ([["ls", "{staged}{vhost}"]], [["ls", "{staged}" + each["vhost"]] for each in (SITE, OTHER)]),
     ([["a"], ["b", "{name}"]], [["a"], ["b", "alpha"], ["b", "beta"]]),
 ]
 

@@ -272,6 +272,16 @@ def test_the_daemon_sees_the_staged_files_in_the_place_of_the_live_ones(host):
 
 
 @needs_root
+def test_the_daemon_can_be_shown_the_changed_files_alone(host):
+    host.change(*three_sites(host)).apply()
+    seen = host.root / "seen"
+    look = ["sh", "-ec", f"find {{staged}} -type l -name '*.conf' -exec cat '{{}}' + > {seen}"]
+    wanted = [*three_sites(host)[:2], host.file("pool/b.conf", "b 2\n", "b", 0o640)]
+    host.change(*wanted, validate=[look]).apply()
+    assert seen.read_text() == "b 2\n"
+
+
+@needs_root
 @pytest.mark.parametrize("command", ["exec sleep 60", "sleep 60; true"], ids=["itself", "its child"])
 def test_a_daemon_that_hangs_is_given_up(host, command):
     """Also where a script runs it, as apache2ctl does; nothing of it goes on running."""

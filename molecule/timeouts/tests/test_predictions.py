@@ -125,6 +125,10 @@ class Row:
         )
 
 
+def test_what_is_wrong_can_be_had_alone(returned):
+    assert returned["wrong"] == returned["not_ok"] != []
+
+
 def test_what_is_predicted_is_what_happens(rows):
     table = [HEAD, *(row.cells for row in sorted(rows, key=lambda row: GRID.index(row.wanted)))]
     widths = [max(map(len, column)) for column in zip(*table)]
