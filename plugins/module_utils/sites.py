@@ -54,6 +54,9 @@ SOCKET_BACKLOG = 4096
 SHARED_STOP_LIMIT = 540
 """Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
 
+CACHE_GUARDS = frozenset(("opcache.validate_permission", "opcache.validate_root", "opcache.restrict_api"))
+"""What keeps the sites of a shared master out of each other's cached scripts."""
+
 FCGID_PROCESSES = 1020
 """As many as mod_fcgid's table holds (CAP-11)."""
 
@@ -753,7 +756,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
     errors: list[str] = []
     common = checked({} if defaults is None else defaults, DEFAULTS_LABEL, errors, barred=OF_ONE_SITE)
     if master == "shared":
-        errors.extend(limits_problems(common, DEFAULTS_LABEL))
+        errors.extend(shared_problems(common, DEFAULTS_LABEL))
     if not isinstance(sites, (list, tuple)):
         raise InvalidSites([*errors, f"sites: {shown(sites)} is not a list"])
     usual = merged(DEFAULTS, common)
@@ -780,7 +783,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         errors.extend(f"{label}.{problem}" for problem in engine_problems(common, own))
         undone = {field: None for field in NOTHING_BY_CHOICE if given.get(field, field) is None}
         if master == "shared":
-            errors.extend(limits_problems(own, label))
+            errors.extend(shared_problems(own, label))
         result.append((label, resolved(merged(usual, undone, own), label, errors, master)))
     errors.extend(collisions(result))
     if master == "shared":
@@ -790,12 +793,18 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
     return [site for label, site in result]
 
 
-def limits_problems(given: Mapping[str, Any], label: str) -> Iterable[str]:
+def shared_problems(given: Mapping[str, Any], label: str) -> Iterable[str]:
     if given.get("limits"):
         yield (
             f"{label}.limits: cannot hold with a shared master, whose sites are one unit to systemd; take "
             f"it away, or give the sites masters of their own (fpm_pool_master: own)"
         )
+    for field in ("php_value", "php_admin_value"):
+        for setting in CACHE_GUARDS.intersection(given.get(field, {})):
+            yield (
+                f"{label}.{field}.{setting}: a shared master has one opcode cache for all its sites, and this "
+                f"keeps them from each other's scripts (SEC-07); leave it out"
+            )
 
 
 def share_clocks(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:

@@ -27,10 +27,13 @@ notes:
   - Debian's suEXEC does not take C(/var/www2) for a part of the docroot C(/var/www); others do.
 options:
   wrappers:
-    description: The wrappers to judge.
+    description:
+      - The wrappers to judge.
+      - Without it those are that a C(FcgidWrapper) in Apache's configuration names for C(.php), each for the
+        account of C(SuexecUserGroup) in its virtual host. Where there is none, Apache asks no suEXEC and PHP
+        runs under Apache's own account, which is a verdict as well.
     type: list
     elements: dict
-    required: true
     suboptions:
       name:
         description: A label, such as the name of the site. The default is the path.
@@ -49,6 +52,10 @@ options:
         description: The group there, as a name, C(#gid) or plain gid.
         type: str
         required: true
+  apache_config:
+    description: Apache's main configuration file, to find the wrappers where O(wrappers) is not given.
+    type: str
+    default: /etc/apache2/apache2.conf
   suexec:
     description: The binary, as it is compiled into Apache.
     type: path
@@ -88,6 +95,9 @@ EXAMPLES = r"""
     wrappers:
       - {name: shop, path: /var/www/wrapper/shop/fcgid, user: shop, group: shop}
       - {name: wiki, path: /var/www/wrapper/wiki/fcgid, user: wiki, group: wiki}
+
+- name: Look at every wrapper of a host that somebody else set up
+  webhosting.fastcgi.suexec_check:
 
 - name: Ask, and go on whatever the answer
   webhosting.fastcgi.suexec_check:
@@ -133,7 +143,8 @@ verdicts:
       type: str
       sample: "directory is writable by others: (/var/www/wrapper/shop)"
     check:
-      description: The check that fails; see the notes. Empty where none does.
+      description: The check that fails; see the notes. Empty where none does, and C(suexec_user_group) where
+        Apache does not ask suEXEC at all.
       type: str
       sample: directory_mode
     fix:
@@ -144,12 +155,19 @@ verdicts:
       description: What will go wrong after suEXEC has handed over, where that is seen.
       type: str
       sample: ""
+undecided:
+  description: Wrappers of which Apache's configuration does not tell enough, and why. Each is a warning too.
+  returned: success
+  type: list
+  elements: str
 """
 
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Tree
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.suexec import Call, SuexecError
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.suexec_apache import Named, named_in
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.suexec_host import (
     Host,
     account_of,
@@ -164,7 +182,6 @@ def main() -> None:
             wrappers=dict(
                 type="list",
                 elements="dict",
-                required=True,
                 options=dict(
                     name=dict(type="str"),
                     path=dict(type="str", required=True),
@@ -172,6 +189,7 @@ def main() -> None:
                     group=dict(type="str", required=True),
                 ),
             ),
+            apache_config=dict(type="str", default="/etc/apache2/apache2.conf"),
             suexec=dict(type="path", default="/usr/lib/apache2/suexec"),
             apache_user=dict(type="str", default="www-data"),
             fail=dict(type="bool", default=True),
@@ -184,14 +202,25 @@ def main() -> None:
     apache = account_of(given["apache_user"])
     if apache is None:
         module.fail_json(msg=f"apache_user: there is no account {given['apache_user']!r}")
-    for index, wrapper in enumerate(given["wrappers"]):
+    for index, wrapper in enumerate(given["wrappers"] or []):
         if not wrapper["path"].startswith("/"):
             module.fail_json(msg=f"wrappers[{index}].path: {wrapper['path']!r} is not an absolute path")
     try:
         host = Host(given["suexec"], identity_of(apache))
     except SuexecError as error:
         module.fail_json(msg=str(error))
-    verdicts = [judged(wrapper, host) for wrapper in given["wrappers"]]
+    undecided: list[str] = []
+    if given["wrappers"] is not None:
+        verdicts = [judged(wrapper, host) for wrapper in given["wrappers"]]
+    else:
+        tree = Tree("/")
+        if not tree.is_file(given["apache_config"]):
+            module.fail_json(msg=f"there is no {given['apache_config']}; name Apache's file in apache_config")
+        found = list(named_in(given["apache_config"], tree))
+        undecided = [f"{each.server} ({each.source}): {each.undecided}" for each in found if each.undecided]
+        verdicts = [judged_by_name(each, host) for each in found if not each.undecided]
+    for reason in undecided:
+        module.warn(reason)
     for verdict in verdicts:
         if verdict["warning"]:
             module.warn(f"{verdict['name']}: {verdict['warning']}")
@@ -199,7 +228,7 @@ def main() -> None:
     brief = {"module_args": {"suexec": given["suexec"], "apache_user": given["apache_user"]}}
     if refused and given["fail"]:
         module.fail_json(msg="\n".join(refused), invocation=brief)
-    module.exit_json(changed=False, verdicts=verdicts, invocation=brief)
+    module.exit_json(changed=False, verdicts=verdicts, undecided=undecided, invocation=brief)
 
 
 def judged(wrapper: dict[str, str], host: Host) -> dict[str, object]:
@@ -220,12 +249,34 @@ def judged(wrapper: dict[str, str], host: Host) -> dict[str, object]:
     }
 
 
+def judged_by_name(named: Named, host: Host) -> dict[str, object]:
+    """The verdict on a wrapper that Apache's configuration names."""
+    wrapper = {"name": named.server, "path": named.path, "user": named.user, "group": named.group}
+    if named.user:
+        return judged(wrapper, host)
+    return {
+        **wrapper,
+        "ok": False,
+        "exit_code": 0,
+        "log": "",
+        "check": "suexec_user_group",
+        "fix": f"put SuexecUserGroup with the user and group of the site into the virtual host whose handler "
+        f"is in {named.source}",
+        "warning": "",
+    }
+
+
 def shown(text: str) -> str:
     """Names on disk need not be text."""
     return os.fsencode(text).decode(errors="replace")
 
 
 def line_of(verdict: dict[str, object]) -> str:
+    if verdict["check"] == "suexec_user_group":
+        return (
+            f"{verdict['name']}: Apache will run {verdict['path']} under its own account, without suEXEC "
+            f"(SUX-03). {verdict['fix']}"
+        )
     log = verdict["log"] or "nothing in its log"
     return (
         f"{verdict['name']}: suEXEC will refuse {verdict['path']} for {verdict['user']}:{verdict['group']} "

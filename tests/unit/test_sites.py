@@ -671,6 +671,15 @@ def test_limits_of_a_site_cannot_hold_with_a_shared_master(limits):
     ]
 
 
+@pytest.mark.parametrize("setting", ["validate_permission", "validate_root", "restrict_api"])
+def test_nobody_opens_the_cache_of_a_shared_master_to_its_sites(setting):
+    """SEC-07. A site with a master of its own has a cache of its own."""
+    given = [site(), site("beta", php_admin_value={f"opcache.{setting}": False})]
+    with pytest.raises(model.InvalidSites, match=rf"\(beta\)\.php_admin_value\.opcache\.{setting}: .*SEC-07"):
+        model.resolve(given, master="shared")
+    assert model.resolve(given)
+
+
 def test_request_that_would_hold_up_all_sites_is_refused_with_a_shared_master():
     given = [site(), site("beta", timeout={"max_execution_time": 3600})]
     with pytest.raises(model.InvalidSites, match=r"sites\[1\] \(beta\).*3610 s is too long .* at most 540"):

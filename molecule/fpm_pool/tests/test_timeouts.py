@@ -105,6 +105,14 @@ def test_operators_can_read_the_slow_log(host, beta):
     assert host.file(path).user == "beta"
 
 
+def test_slow_log_goes_on_after_it_has_been_rotated(overdue, host, alpha):
+    path = f"{alpha.log}/slow.log"
+    host.check_output("logrotate --force /etc/logrotate.d/fastcgi")
+    assert "wait.php" not in host.file(path).content_string
+    assert alpha.run("sleep(2); echo 'slept';").body == "slept"
+    assert "sleep()" in host.file(path).content_string
+
+
 def test_master_reports_to_the_journal_under_the_name_of_its_site(overdue, host, alpha):
     """What FPM itself has to say, such as a worker that it ended, is the operator's to know."""
     said = host.check_output("journalctl --no-pager --output=cat --identifier=fastcgi-alpha")

@@ -15,11 +15,24 @@ SITES = [
 @pytest.fixture(scope="module")
 def verdicts(ask, shell):
     shell("systemctl restart apache2")  # no process of an earlier request answers
+    return {verdict["name"].removesuffix(".test"): verdict for verdict in ask()}
+
+
+def test_apaches_configuration_tells_which_wrappers_there_are(verdicts, ask):
     wrappers = [
-        {"name": site, "path": f"/var/www/wrapper/{site}/fcgid", "user": user, "group": "alice"}
+        {"name": f"{site}.test", "path": f"/var/www/wrapper/{site}/fcgid", "user": user, "group": "alice"}
         for site, user, _, _ in SITES
     ]
-    return {verdict["name"]: verdict for verdict in ask(wrappers)}
+    assert [verdicts[site] for site, *_ in SITES] == ask(wrappers)
+    assert verdicts.keys() == {*(site for site, *_ in SITES), "unnamed"}
+
+
+def test_a_wrapper_without_an_account_of_its_own_runs_as_apache(verdicts, get):
+    """SUX-03: Apache does not even ask suEXEC then."""
+    verdict = verdicts["unnamed"]
+    assert (verdict["ok"], verdict["check"]) == (False, "suexec_user_group")
+    assert verdict["fix"].endswith("/etc/apache2/sites-enabled/unnamed.conf:5")
+    assert get("http://unnamed.test/uid.php").body == "33"
 
 
 @pytest.mark.parametrize(("site", "user", "status", "exit_code"), SITES)
