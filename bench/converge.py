@@ -19,14 +19,18 @@ LOG = ROOT / ".cache" / "bench" / "ansible.log"
 
 
 def play(
-    playbook: str, wanted: list[dict[str, Any]], changes: bool | None = None, tags: str = "all"
+    playbook: str,
+    wanted: list[dict[str, Any]],
+    changes: bool | None = None,
+    tags: str = "all",
+    **defaults: Any,
 ) -> float:
     """Run a playbook and return its seconds.
 
     `changes` says whether the run has to change something: a number that was measured for the wrong thing
     is worse than none.
     """
-    inventory = write_inventory(wanted)
+    inventory = write_inventory(wanted, defaults)
     command = [ROOT / ".venv/bin/ansible-playbook", "-i", inventory, "--tags", tags, playbook]
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0"}
     started = time.monotonic()
@@ -41,14 +45,9 @@ def play(
     return seconds
 
 
-def again(playbook: str, wanted: list[dict[str, Any]], times: int) -> list[float]:
-    """The seconds of several unchanged runs."""
-    return [play(playbook, wanted, changes=False) for _ in range(times)]
-
-
-def unchanged(wanted: list[dict[str, Any]], times: int) -> dict[str, Any]:
+def unchanged(wanted: list[dict[str, Any]], times: int, **defaults: Any) -> dict[str, Any]:
     """The seconds of several unchanged runs of the playbook, and their median."""
-    runs = again(PLAYBOOK, wanted, times)
+    runs = [play(PLAYBOOK, wanted, changes=False, **defaults) for _ in range(times)]
     return {"unchanged_runs": runs, "unchanged": statistics.median(runs)}
 
 

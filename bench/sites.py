@@ -27,13 +27,14 @@ def sites(count: int, changed: int = 0, **fields: Any) -> list[dict[str, Any]]:
     return result
 
 
-def write_inventory(wanted: list[dict[str, Any]]) -> Path:
-    """Write the inventory of the host with these sites."""
+def write_inventory(wanted: list[dict[str, Any]], defaults: dict[str, Any]) -> Path:
+    """Write the inventory of the host with these sites, and what all of them have."""
     host = {
         "ansible_connection": "community.docker.docker",
         "ansible_user": "root",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     INVENTORY.parent.mkdir(parents=True, exist_ok=True)
-    INVENTORY.write_text(yaml.safe_dump({"all": {"hosts": {NAME: host}, "vars": {"fastcgi_sites": wanted}}}))
+    variables = {"fastcgi_sites": wanted, "fastcgi_site_defaults": defaults}
+    INVENTORY.write_text(yaml.safe_dump({"all": {"hosts": {NAME: host}, "vars": variables}}))
     return INVENTORY

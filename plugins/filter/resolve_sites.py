@@ -61,6 +61,7 @@ _value:
   elements: dict
 """
 
+import gc
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
@@ -70,6 +71,8 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as
 def resolve_sites(
     sites: Any, defaults: Any = None, master: str = "own", engines: Any = None
 ) -> list[dict[str, Any]]:
+    # Ansible has a process for each task. Its search for garbage would go through all that the play holds
+    gc.freeze()
     try:
         resolved = model.resolve(sites, defaults, master)
     except model.InvalidSites as error:

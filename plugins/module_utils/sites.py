@@ -601,6 +601,7 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         # the PHP side
+        "packages": [f"php{version}-fpm"] if version else [],
         "fpm_directory": fpm_directory,
         "fpm_config": fpm_directory and f"{fpm_directory}/{name}.conf",
         "socket_unit": f"{unit}.socket",
@@ -641,6 +642,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     group = site.get("group", user)
     wrapper_directory = f"{site['wrapper_root']}/{user}.{group}"
     wrapper = f"{wrapper_directory}/{name}"
+    suexec = "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom"
+    version = site["php_version"]
     chosen = {**site["php_value"], **site["php_admin_value"]}
     patience, body = chosen.get("default_socket_timeout"), chosen.get("post_max_size", "8M")
     chain = timeouts.derive_fcgid(site["timeout"], seconds_of(patience))
@@ -668,15 +671,14 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "wrapper": wrapper,
         "php_addresses": [wrapper],
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
-        "suexec": "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom",
+        "suexec": suexec,
+        "packages": [f"apache2-suexec-{suexec}", *([f"php{version}-cgi"] if version else [])],
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         # no less than PHP takes, which itself has words for what is too much
         "body_limit": bytes_of(body) or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
-        "php_digest": digest_of(
-            site["php_version"], site["php_admin_value"], site["php_value"], chain.as_dict()
-        ),
+        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], chain.as_dict()),
     }
 
 
@@ -763,11 +765,13 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
     result: list[tuple[str, dict[str, Any]]] = []
     labels: dict[str, str] = {}
     for index, given in enumerate(sites):
-        name = given.get("name") if isinstance(given, Mapping) else None
+        if isinstance(given, Mapping):
+            given = dict(given)  # Ansible looks at each value anew whenever it is asked for
+        name = given.get("name") if isinstance(given, dict) else None
         label = f"sites[{index}]" + (f" ({shown_key(name)})" if isinstance(name, str) else "")
         own = checked(given, label, errors, barred=OF_ALL_SITES)
         absent = own.get("state") == "absent"
-        if isinstance(given, Mapping):
+        if isinstance(given, dict):
             needed = ("name",) if absent else ("name", "server_name")
             errors.extend(f"{label}.{field}: is missing" for field in needed if given.get(field) is None)
         if "name" not in own:
@@ -802,7 +806,7 @@ def shared_problems(given: Mapping[str, Any], label: str) -> Iterable[str]:
     for field in ("php_value", "php_admin_value"):
         for setting in CACHE_GUARDS.intersection(given.get(field, {})):
             yield (
-                f"{label}.{field}.{setting}: a shared master has one opcode cache for all its sites, and this "
+                f"{label}.{field}.{setting}: a shared master has one opcode cache for all sites, and this "
                 f"keeps them from each other's scripts (SEC-07); leave it out"
             )
 

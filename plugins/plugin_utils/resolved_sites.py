@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Ansible loads this before it makes a process for a task, so that the model is not loaded in each of them
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as _model  # noqa: F401
+
 
 class TakesResolvedSites:
     """An action with the argument `sites`, which it takes as it is.
