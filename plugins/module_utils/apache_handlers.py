@@ -34,7 +34,6 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils.apache_workers 
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Source
 
 PHP_TYPES = re.compile(r"application/x-httpd-(?:fast)?php[0-9]*|php[0-9]*-script", re.IGNORECASE)
-FIXED_URL = re.compile(r"\^/[A-Za-z0-9_/-]*\$")
 EXISTENCE = re.compile(r"""-f\s+(["']?)%\{(?:REQUEST|SCRIPT)_FILENAME\}\1""")
 
 # seconds, save for the numbers of processes, requests and bytes
@@ -128,11 +127,13 @@ class Backend:
 
     :param address: the socket's path, or host and port, or the program that is run.
     :param asked: the address that the handler names, where the worker leads elsewhere (SEC-05).
+    :param path: what follows the host in the URL of a proxy: a directory, or a page of FPM's own.
     :param worker: the proxy's worker whose limits hold; none where it is the generic one (TMO-12).
     """
 
     address: Value
     asked: str = ""
+    path: str = ""
     worker: Value | None = None
     limits: Limits = field(default_factory=dict)
 
@@ -682,10 +683,7 @@ class _Analyst:
         return found
 
     def proxied(self, server: _Server, root: str) -> list[_Candidate]:
-        """ProxyPass and ProxyPassMatch that take `.php`, the winner last: the first in the files is.
-
-        One that leads from a single URL to no file of PHP takes none, such as that of FPM's ping.
-        """
+        """ProxyPass and ProxyPassMatch that take `.php`, the winner last: the first in the files is."""
         found = []
         servers = [self.main] if server is self.main else [self.main, server]
         for rule in [rule for each in servers for key in _PROXY_PASS for rule in each.rules.get(key, [])]:
@@ -693,9 +691,7 @@ class _Analyst:
             order: tuple[int, ...] = (1, *rule.key)
             if not sections:
                 regex = rule.directive.key == "proxypassmatch" or args[:1] == ["~"]
-                pattern, target = [*(args[1:] if args[:1] == ["~"] else args), "", ""][:2]
-                if regex and FIXED_URL.fullmatch(pattern) and not (".ph" in target or "$" in target):
-                    continue
+                pattern = "".join(args[1:2] if args[:1] == ["~"] else args[:1])
                 sections = (_Section("location", pattern, regex, f"{rule.directive.name} {pattern}"),)
                 order = (0, -rule.rank, -rule.order)
             candidate = self.candidate(rule, sections, root)
@@ -804,7 +800,10 @@ class _Analyst:
         split = parts(address)
         host = split[0].split("//", 1)[1] if split else address
         port = "" if re.search(r":[0-9]+$", host) else ":8000"
-        backend = Backend(Value(used or host + port, worker.source if worker and worker.socket else None))
+        backend = Backend(
+            Value(used or host + port, worker.source if worker and worker.socket else None),
+            path=split[1] if split else "",
+        )
         if worker and worker.socket and worker.socket != socket:
             backend.asked = socket or host + port
         if worker:

@@ -133,6 +133,11 @@ class Backend:
             return undecided(found.unknown.reason, found.unknown.source)
         return found.values.get(name)
 
+    def pages(self) -> list[str]:
+        """The paths that FPM answers by itself, before any script."""
+        said = [self.pool.get(key) for key in ("ping.path", "pm.status_path")] if self.pool else []
+        return [setting.value for setting in said if setting.value and not setting.undecided]
+
     def max_execution_time(self, document_root: str = "", server_name: str = "") -> Setting[int]:
         return self.php("max_execution_time", document_root, server_name).number()
 

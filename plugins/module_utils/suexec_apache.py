@@ -40,6 +40,7 @@ def named_in(apache_file: str, tree: Tree) -> Iterator[Named]:
         }
         for command, (handler, backend) in backends.items():
             server = str(host.server_name.value or "the main server")
-            user, group = host.suexec.value or ("", "")
+            account = host.suexec.value
+            user, group = account if isinstance(account, tuple) and len(account) == 2 else ("", "")
             why = handler.undecided or backend.address.undecided or host.suexec.undecided
             yield Named(server, handler.source, (command.split() or [""])[0], user, group, why)

@@ -49,7 +49,16 @@ def chains(apache: Analysis, php: PhpServers) -> Iterator[Chain]:
                 continue
             fronts: list[apache_handlers.Backend | None] = [*handler.backends] or [None]
             for front in fronts:
-                yield chain(apache, host, handler, front, php)
+                if not (front and answered_by_fpm(front, php)):
+                    yield chain(apache, host, handler, front, php)
+
+
+def answered_by_fpm(front: apache_handlers.Backend, php: PhpServers) -> bool:
+    """Whether requests go to a page of FPM's own, for which no script runs: its ping or its status."""
+    if front.path in ("", "/") or front.address.undecided:
+        return False
+    back = php.behind(str(front.address.value or ""))
+    return back is not None and any(page == front.path for page in back.pages())
 
 
 def chain(

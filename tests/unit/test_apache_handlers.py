@@ -84,22 +84,6 @@ def test_a_host_without_php_has_no_handler(analysed):
     assert analysed("<VirtualHost *>\n</VirtualHost>").hosts[1].handlers == []
 
 
-@pytest.mark.parametrize(
-    ("directive", "engines"),
-    [
-        ("ProxyPassMatch ^/ping$ fcgi://some.example/ping", []),
-        ("ProxyPass ~ ^/ping$ unix:/run/a.sock|fcgi://some.example/ping", []),
-        ("ProxyPassMatch ^/app$ fcgi://some.example/srv/index.php", ["proxy_fcgi"]),
-        ("ProxyPassMatch ^/(.*)$ fcgi://some.example/srv/$1", ["proxy_fcgi"]),
-        ("ProxyPass /ping fcgi://some.example/ping", ["proxy_fcgi"]),
-    ],
-)
-def test_a_single_url_that_leads_to_no_file_of_php_serves_none(analysed, directive, engines):
-    """Such as FPM's ping; whatever more than one URL leads to may be PHP."""
-    text = f"<VirtualHost *:80>\nServerName a.example\n{directive}\n</VirtualHost>\n"
-    assert [handler.engine for handler in analysed(text).hosts[1].handlers] == engines
-
-
 PIECES = st.sampled_from(
     [
         *(

@@ -45,6 +45,12 @@ def test_every_value_in_a_finding_has_a_place_or_a_default(case):
                 assert clock.setting.source or clock.setting.default_of
 
 
+def test_a_page_that_fpm_answers_itself_is_no_way_to_php():
+    """Its ping and its status wait for no script, however little patience Apache has with them."""
+    ways = [verdict.chain.holds for verdict in verdicts(CORPUS / "ping_of_fpm")]
+    assert ways == ["ProxyPassMatch ^/app$", ""]
+
+
 def test_the_classical_configuration_is_told_in_full():
     """TMO-03, with both values, where they stand, and what would do."""
     text = "\n".join(timeout_report.table(verdicts(CORPUS / "classical_margins")))
