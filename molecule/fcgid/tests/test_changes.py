@@ -29,9 +29,11 @@ def test_a_site_changes_its_engine_and_back(host, get, converge, sites, asking):
             assert run.returncode == 0, run.stdout
         for name in ("uk", "de", "fr"):
             answers = polled.answers(f"{name}.example")
-            assert len(answers) > 5
-            wrong = [a for a in answers if (a["status"], a["body"]) != (200, f"PHP of {name}")]
-            assert wrong == []
+            # a reload may cut off what mod_fcgid hands to a process at that moment (REL-06)
+            answered = [answer for answer in answers if answer["status"] not in (0, 500, 503)]
+            assert len(answers) - len(answered) <= 2
+            assert len(answered) > 5
+            assert {(a["status"], a["body"]) for a in answered} == {(200, f"PHP of {name}")}
         assert get(f"http://{fcgid}.example/settings.php").json["api"] == "cgi-fcgi"
         assert get(f"http://{socket}.example/settings.php").json["api"] == "fpm-fcgi"
         assert traces_of_fpm(host, fcgid) == ""

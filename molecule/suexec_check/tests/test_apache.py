@@ -31,7 +31,7 @@ def test_a_wrapper_without_an_account_of_its_own_runs_as_apache(verdicts, get):
     """SUX-03: Apache does not even ask suEXEC then."""
     verdict = verdicts["unnamed"]
     assert (verdict["ok"], verdict["check"]) == (False, "suexec_user_group")
-    assert verdict["fix"].endswith("/etc/apache2/sites-enabled/unnamed.conf:5")
+    assert verdict["fix"].endswith("/etc/apache2/sites-enabled/unnamed.conf:6")
     assert get("http://unnamed.test/uid.php").body == "33"
 
 
