@@ -35,13 +35,13 @@ def measure(counts: list[int], parts: list[str], times: int) -> dict[str, Any]:
             if "converge" in parts:
                 result["converge"][count] = converge.life_of(count, times)
             else:
-                result["converge"][count] = {"first": converge.play(converge.PLAYBOOK, sites(count))}
+                converge.play(converge.PLAYBOOK, sites(count))
             if "memory" in parts and count in (counts[0], counts[-1]):
                 say(f"memory and first requests with {count} sites")
                 idle[count] = memory.wake(host, count)
             if "timeouts" in parts and count == counts[-1]:
                 say(f"the timeouts of {count} sites")
-                result["timeouts"] = converge.proof(count, times)
+                result["timeouts"] = converge.proof(host, count, times)
             if "loop" in parts and count == 10:
                 say("the plain role that loops")
                 result["loop_ms_per_site"] = converge.loop_per_site(host) * 1000
@@ -85,7 +85,7 @@ def measure_requests() -> dict[str, Any]:
 def derived(result: dict[str, Any]) -> dict[str, Any]:
     """Add the ratios."""
     counts, seconds = result["counts"], result["converge"]
-    if len(counts) > 1 and "unchanged" in seconds[counts[-1]]:
+    if len(seconds) > 1:
         below, most = counts[-2:]
         spent = seconds[most]["unchanged"] - seconds[below]["unchanged"]
         result["unchanged_ms_per_site"] = spent / (most - below) * 1000

@@ -37,9 +37,9 @@ def bars(result: dict[str, Any]) -> list[Bar]:
     """Every bar that the result has numbers for."""
     converge, counts = result["converge"], result["counts"]
     found = []
-    if 1 in counts:
+    if 1 in converge:
         found.append(Bar("unchanged run with one site", converge[1]["unchanged"], 15, "s"))
-    if len(counts) > 1:
+    if len(converge) > 1:
         below, most = counts[-2:]
         found += [
             Bar(
@@ -70,7 +70,7 @@ def bars(result: dict[str, Any]) -> list[Bar]:
     if "loop_ratio" in result:
         found.append(Bar("plain loop role, times slower per site", result["loop_ratio"], 100, "x", True))
     if "timeouts" in result:
-        found.append(Bar(f"timeout_order for {counts[-1]} sites", result["timeouts"], 2, "s"))
+        found.append(Bar(f"timeout_order for {counts[-1]} sites", result["timeouts"]["module"], 2, "s"))
     if "memory" in result:
         most = counts[-1]
         found += [
@@ -96,11 +96,7 @@ def disturbances(result: dict[str, Any]) -> list[str]:
         runs = seconds.get("unchanged_runs", [])
         if runs and max(runs) > MOST_SPREAD * min(runs):
             found.append(f"equal runs with {count} sites took {min(runs):.1f} to {max(runs):.1f} s")
-    medians = [
-        (count, seconds["unchanged"])
-        for count, seconds in result["converge"].items()
-        if "unchanged" in seconds
-    ]
+    medians = [(count, seconds["unchanged"]) for count, seconds in result["converge"].items()]
     for (few, shorter), (many, longer) in zip(medians, medians[1:]):
         if longer * MOST_SPREAD < shorter:
             found.append(f"{many} sites took {longer:.1f} s, and {few} took {shorter:.1f} s")
@@ -128,6 +124,11 @@ def text(result: dict[str, Any]) -> str:
             f"change nothing, this collection {result['unchanged_ms_per_site']:.1f} ms: the ratio is "
             f"{result['loop_ratio']:.0f}."
         )
+    if "timeouts" in result:
+        parts.append(
+            f"For {result['counts'][-1]} sites timeout_order takes {result['timeouts']['module']:.2f} s, "
+            f"and its task in Ansible {result['timeouts']['task']:.2f} s."
+        )
     if "memory" in result:
         parts.append(memory_table(result))
     if "requests" in result:
@@ -141,8 +142,7 @@ def text(result: dict[str, Any]) -> str:
 def converge_table(result: dict[str, Any]) -> str:
     """Seconds of each kind of run, and each as a multiple of the unchanged one."""
     rows = [["sites", *COLUMNS.values()]]
-    for count in result["counts"]:
-        seconds = result["converge"][count]
+    for count, seconds in result["converge"].items():
         cells = [
             f"{seconds[key]:.1f} s ({seconds[key] / seconds['unchanged']:.2f})" if key in seconds else "-"
             for key in COLUMNS
