@@ -17,6 +17,7 @@ import jinja2
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.filter.core import comment
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
 from ansible_collections.webhosting.fastcgi.plugins.plugin_utils.resolved_sites import TakesResolvedSites
 
 PLACES = {"scratch": "{scratch}", "staged": "{staged}"}
@@ -36,7 +37,7 @@ class ActionModule(TakesResolvedSites, ActionBase):
         arguments = dict(self._task.args)
         renderer = Renderer(self, arguments.get("vars") or {}, task_vars or {})
         listed = arguments.get("sites") or []
-        sites = own_sites(listed, arguments.get("engines"))
+        sites = [site for site in listed if model.chosen(site, arguments.get("only"))]
         items: dict[str, dict[str, Any]] = {}
         for entry in arguments.get("files") or []:
             for item in renderer.items(dict(entry), sites, prune=bool(arguments.get("prune"))):
@@ -114,7 +115,7 @@ class Renderer:
             item["target"] = os.path.relpath(filled(entry["link"], own), os.path.dirname(path))
         elif kind == "file" and not prune:
             scope = {"sites": sites} if site is None else {"site": site}
-            item["content"] = self.rendered(entry["template"], path, scope)
+            item["content"] = self.rendered(filled(entry["template"], own), path, scope)
         return item
 
     def rendered(self, name: str, path: str, scope: Mapping[str, Any]) -> str:
@@ -206,11 +207,6 @@ def octal(mode: Any, path: str) -> int:
     if not isinstance(mode, str) or not re.fullmatch(r"[0-7]{3,4}", mode):
         raise AnsibleActionFail(f"the mode of {path} is {mode!r}; give octal digits in quotes, like '0644'")
     return int(mode, 8)
-
-
-def own_sites(listed: list[dict[str, Any]], engines: list[str] | None) -> list[dict[str, Any]]:
-    """The sites that the call makes files for."""
-    return [site for site in listed if engines is None or site["engine"] in engines]
 
 
 def left_alone(kinds: list[str], listed: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[str]:

@@ -34,12 +34,13 @@ options:
     type: str
     choices: [own, shared]
     default: own
-  engines:
+  only:
     description:
-      - Only sites with one of these engines are returned. The whole list is validated all the same.
+      - Only sites are returned of which each of these fields has one of the values that are listed for it.
+        The whole list is validated all the same.
       - The filters of Jinja2 would make templates of the sites, each of whose values is looked at then.
-    type: list
-    elements: str
+    type: dict
+    default: {}
 author:
   - The webhosting.fastcgi authors (@webhosting-fastcgi)
 """
@@ -69,7 +70,7 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as
 
 
 def resolve_sites(
-    sites: Any, defaults: Any = None, master: str = "own", engines: Any = None
+    sites: Any, defaults: Any = None, master: str = "own", only: Any = None
 ) -> list[dict[str, Any]]:
     # Ansible has a process for each task. Its search for garbage would go through all that the play holds
     gc.freeze()
@@ -77,7 +78,7 @@ def resolve_sites(
         resolved = model.resolve(sites, defaults, master)
     except model.InvalidSites as error:
         raise AnsibleFilterError(str(error)) from None
-    return [site for site in resolved if engines is None or site["engine"] in engines]
+    return [site for site in resolved if model.chosen(site, only)]
 
 
 class FilterModule:

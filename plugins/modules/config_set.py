@@ -35,15 +35,16 @@ options:
     type: list
     elements: dict
     required: true
-  engines:
+  only:
     description:
-      - The files are made for the sites with one of these engines. Without it they are made for all sites.
-    type: list
-    elements: str
+      - The files are made for the sites of which each of these fields has one of the values that are listed
+        for it, such as C({engine: [fcgid]}). Without it they are made for all sites.
+    type: dict
+    default: {}
   files:
     description:
-      - The paths of the set. C({field}) in O(files[].path), O(files[].link), O(files[].owner) and
-        O(files[].group) stands for the site's field of that name.
+      - The paths of the set. C({field}) in O(files[].path), O(files[].template), O(files[].link),
+        O(files[].owner) and O(files[].group) stands for the site's field of that name.
       - A path with a field in it is made once per site, or once per element where the field is a list, or not
         at all where the field is empty. A path without is made once and shared by all sites.
     type: list
@@ -174,7 +175,7 @@ options:
   leave:
     description:
       - Of whom nothing is taken away, although the set has it no longer. That is V(own) for the sites that
-        files are made for, V(others) for those of O(sites) with another engine, and V(shared) for the files
+        files are made for, V(others) for the other ones of O(sites), and V(shared) for the files
         that all sites share.
       - For sites that another call of the same set has, and for what something else must stop using first. A
         later O(prune) without it takes that away.
@@ -281,7 +282,7 @@ def main() -> None:
         argument_spec=dict(
             name=dict(type="str", required=True),
             sites=dict(type="list", elements="dict", required=True),
-            engines=dict(type="list", elements="str"),
+            only=dict(type="dict", default={}),
             files=dict(type="list", elements="dict", required=True, options=files_spec),
             vars=dict(type="dict", default={}),
             validate=dict(type="list", elements="list", default=[]),

@@ -319,7 +319,7 @@ def test_files_are_made_for_the_sites_of_an_engine_and_others_can_be_left_alone(
     one = action(
         {"v.j2": "x"},
         sites=[{**SITE, "engine": "fcgid"}, {**OTHER, "engine": "proxy_fcgi"}],
-        engines=["proxy_fcgi"],
+        only={"engine": ["proxy_fcgi"]},
         files=[{"path": "{vhost}", "template": "v.j2"}],
         leave=kinds,
     )

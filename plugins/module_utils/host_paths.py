@@ -1,0 +1,26 @@
+# Copyright: the webhosting.fastcgi authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where things are on a host: the one place that spells out a directory of the collection."""
+
+from __future__ import annotations
+
+SITES_ROOT = "/var/www/sites"
+STATE_ROOT = "/var/lib/fastcgi"
+LOG_ROOT = "/var/log/fastcgi"
+SOCKET_ROOT = "/run/fastcgi"
+STATUS_ROOT = f"{SOCKET_ROOT}/status"
+CONFIG_ROOT = "/etc/fastcgi"
+PHP_ROOT = "/etc/php"
+APACHE_ROOT = "/etc/apache2"
+UNIT_ROOT = "/etc/systemd/system"
+WRAPPER_ROOT = "/var/www/wrapper"
+SUEXEC_ROOT = "/var/www"
+"""Where the distribution's suEXEC runs programs. That of the package apache2-suexec-custom can be told."""
+
+PING_PATH = "/fastcgi-ping"
+"""What Apache answers by asking a site's FPM whether it is there, for config_set's probe alone."""
+
+
+def within(inner: str, outer: str) -> bool:
+    """Whether a path is another one or lies below it."""
+    return (inner + "/").startswith(outer.rstrip("/") + "/")
