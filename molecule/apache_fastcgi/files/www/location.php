@@ -1,1 +1,0 @@
-<?php header("Location: /elsewhere?a=1&b=2");
