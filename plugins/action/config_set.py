@@ -210,10 +210,13 @@ def octal(mode: Any, path: str) -> int:
 
 
 def left_alone(kinds: list[str], listed: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[str]:
-    """Names of the sites of which nothing is taken away; an empty one stands for what all sites share."""
+    """Names of the sites of which nothing is taken away; an empty one stands for what all sites share. Paths stay."""
     names = {"own": [site["name"] for site in own], "shared": [""]}
     names["others"] = sorted({site["name"] for site in listed}.difference(names["own"]))
-    return [name for kind in kinds for name in names[kind]]
+    unknown = [kind for kind in kinds if kind not in names and not kind.startswith("/")]
+    if unknown:
+        raise AnsibleActionFail(f"leave: {unknown[0]!r} is neither a path nor one of: {', '.join(names)}")
+    return [name for kind in kinds for name in names.get(kind, [kind])]
 
 
 def packed(payload: dict[str, Any]) -> str:
