@@ -162,6 +162,7 @@ def test_shared_path_is_made_once_and_sees_all_sites(action):
             "group": "adm",
             "mode": 0o644,
             "keep": False,
+            "own": False,
             "immutable": None,
             "content": "alpha betaFalse",
         }
@@ -180,6 +181,7 @@ def test_directories_of_a_list_are_made_one_by_one_and_owned_by_the_site(action)
         "group": "g-alpha",
         "mode": 0o755,
         "keep": True,
+        "own": False,
         "immutable": None,
     }
 
@@ -330,7 +332,9 @@ def test_files_are_made_for_the_sites_of_an_engine_and_others_can_be_left_alone(
 
 
 def test_what_is_left_alone_is_told_by_a_word_that_there_is_or_by_a_path(action):
-    with pytest.raises(AnsibleActionFail, match="leave: 'mine' is neither a path nor one of: own, shared, others"):
+    with pytest.raises(
+        AnsibleActionFail, match="leave: 'mine' is neither a path nor one of: own, shared, others"
+    ):
         action({}, leave=["mine"]).run(task_vars={})
 
 
