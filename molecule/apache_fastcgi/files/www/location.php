@@ -1,0 +1,1 @@
+<?php header("Location: /elsewhere?a=1&b=2");

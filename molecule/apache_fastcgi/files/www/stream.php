@@ -1,0 +1,7 @@
+<?php
+ob_end_flush();
+foreach (["first", "second"] as $line) {
+    echo "$line\n";
+    flush();
+    sleep(2);
+}
