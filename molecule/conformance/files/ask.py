@@ -7,6 +7,7 @@ it answered to each request, by the request's name. One thread asks one server, 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -55,12 +56,15 @@ def copy_of_echo(root: str, name: str) -> None:
 
 
 def asked(server: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    note = f"{server['notes']}/note"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(note)
     with socket.create_connection(("127.0.0.1", server["port"]), timeout=PATIENCE) as connection:
-        connection.sendall(written(server, request))
+        connection.sendall(written(server, request, note))
         if request.get("leave"):
             connection.recv(1)
             connection.close()
-            return {"noted": noted(f"{server['notes']}/note")}
+            return {"noted": noted(note)}
         received, arrivals = b"", []
         while part := connection.recv(1 << 16):
             received += part
@@ -88,9 +92,9 @@ def noted(note: str) -> str | None:
     return None
 
 
-def written(server: dict[str, Any], request: dict[str, Any]) -> bytes:
+def written(server: dict[str, Any], request: dict[str, Any], note: str) -> bytes:
     method = request.get("method", "POST" if "body" in request else "GET")
-    target = request["target"].replace("{note}", f"{server['notes']}/note")
+    target = request["target"].replace("{note}", note)
     version = request.get("version", "1.1")
     lines = [f"{method} {target} HTTP/{version}", f"Host: {server['name']}", "Connection: close"]
     lines += request.get("headers", [])

@@ -17,6 +17,7 @@ import yaml
 
 HERE = Path(__file__).resolve().parents[1]
 GROUPS = yaml.safe_load((HERE / "vars/requests.yml").read_text())["groups"]
+GIVEN = yaml.safe_load((HERE / "group_vars/all.yml").read_text())
 REQUESTS = [request for group in GROUPS for request in group["requests"]]
 LISTED = yaml.safe_load((HERE / "vars/differences.yml").read_text())
 ORACLE = {"name": "oracle.example", "port": 8081, "root": "/srv/oracle/htdocs", "notes": "/srv/oracle/notes"}
@@ -69,9 +70,14 @@ class Difference:
         )
 
 
-@pytest.fixture(scope="module")
-def sites(host):
+@pytest.fixture(scope="module", params=["at first", "afterwards"])
+def sites(host, play, request):
     """The sites of the host, by the engine that each has the name of."""
+    if request.param == "afterwards":
+        run = play(
+            HERE / "converge.yml", {"fastcgi_sites": GIVEN["sites_afterwards"], "mpm_itk_take_over": True}
+        )
+        assert run.returncode == 0, run.stdout
     return {
         site["name"]: site for site in json.loads(host.file("/opt/conformance/sites.json").content_string)
     }

@@ -108,7 +108,7 @@ def test_mod_proxy_fcgi_goes_where_nobody_uses_it(host, get, converge, sites):
     """SEC-04: with it a tenant's .htaccess could reach the sockets of mod_fcgid."""
     enabled = host.file("/etc/apache2/mods-enabled/proxy_fcgi.load")
     own = "/etc/apache2/sites-enabled/own.conf"
-    host.check_output(f"echo 'ProxyPass \"/own\" \"fcgi://localhost:9000/\"' > {own}")
+    host.check_output(f'echo \'ProxyPass "/own" "fcgi://localhost:9000/"\' > {own}')
     sites["fr"]["engine"] = "fcgid"
     assert converge(sites).returncode == 0
     assert enabled.is_symlink
