@@ -20,12 +20,15 @@ from . import timeouts
 from .host_paths import (
     CONFIG_ROOT,
     LOG_ROOT,
+    PHP_PATH,
     PHP_ROOT,
     PING_PATH,
+    PREPEND,
     SOCKET_ROOT,
     STATUS_ROOT,
     SUEXEC_ROOT,
     UNIT_ROOT,
+    VIRTUAL_ROOT,
     within,
 )
 from .site_values import TABLES, shown
@@ -33,6 +36,8 @@ from .site_values import TABLES, shown
 SEAMS = {
     "proxy_fcgi": {"fpm": "socket"},
     "fcgid": {"php_cgi": "wrapper"},
+    "mod_fastcgi": {"fpm": "socket", "php_cgi": "wrapper"},
+    "mod_fastcgi_handler": {"fpm": "socket"},
 }
 """For each engine what may run PHP, the usual one first, and where the two meet."""
 
@@ -53,7 +58,14 @@ PCNTL = (
 )
 """What Debian's php-cgi can do to processes and signals, and its FPM cannot (TMO-31)."""
 
+MAPPINGS = ("alias", "virtual_directory")
+"""How mod_fastcgi gets from a request to a script behind a socket."""
+
 PM_OF_FCGID = ("max_children", "process_idle_timeout", "max_requests")
+PM_OF_MOD_FASTCGI = ("max_children", "max_requests")
+
+UNBOUNDED = ("TMO-07", "TMO-30")
+"""Rules of the timeouts that an engine breaks by itself, whatever its clocks say."""
 
 FOREIGN = {
     "proxy_fcgi": dict.fromkeys(
@@ -74,6 +86,79 @@ FOREIGN = {
     },
 }
 """Fields that an engine has no use for, each with the reason why it is refused there."""
+
+FOREIGN["mod_fastcgi_handler"] = {
+    **FOREIGN["proxy_fcgi"],
+    "timeout.proxy_timeout": "is not to be had: mod_fastcgi_handler waits for PHP without end",
+    "pass_authorization": "is not to be had: mod_fastcgi_handler cannot hand the header on",
+}
+FOREIGN_TO_A_WRAPPER = {
+    "socket": "is for engines with a socket per site; mod_fastcgi makes that of a wrapper itself",
+    "limits": "is for engines with a unit per site; from a wrapper PHP runs in Apache's own unit",
+    "fastcgi_mapping": "is for mod_fastcgi with a socket per site (process_manager: fpm)",
+    **dict.fromkeys(
+        (f"pm.{key}" for key in TABLES["pm"] if key not in PM_OF_MOD_FASTCGI),
+        f"is not for php_cgi, which with mod_fastcgi has {', '.join(PM_OF_MOD_FASTCGI)} of pm",
+    ),
+    **dict.fromkeys(
+        (f"timeout.{clock}" for clock in timeouts.SETTABLE if clock not in timeouts.OF_MOD_FASTCGI),
+        f"is not for php_cgi, which with mod_fastcgi has {', '.join(timeouts.OF_MOD_FASTCGI)}",
+    ),
+}
+
+
+def foreign(engine: str, behind: str) -> Mapping[str, str]:
+    """What a site with an engine and a process manager has no use for, with the reasons."""
+    if engine == "mod_fastcgi":
+        return FOREIGN_TO_A_WRAPPER if SEAMS[engine][behind] == "wrapper" else FOREIGN["proxy_fcgi"]
+    return {**FOREIGN[engine], "fastcgi_mapping": f"is for mod_fastcgi; {engine} has no need of it"}
+
+
+def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
+    """What a site has that mod_fastcgi, or its handler, knows by a path of Apache's files."""
+    if not site["engine"].startswith("mod_fastcgi"):
+        return {"virtual_link": None, "prepend_file": None}
+    path = f"{VIRTUAL_ROOT}/{site['name']}"
+    virtual = seam == "socket" and site["fastcgi_mapping"] == "virtual_directory"
+    return {
+        "php_path": PHP_PATH,
+        "fastcgi_path": path if seam == "socket" else wrapper_of(site),
+        # with the link, the path leads to the script itself; without, mod_fastcgi has the rest as PATH_INFO
+        "virtual_link": path if virtual else None,
+        "prepend_file": PREPEND if virtual else None,
+    }
+
+
+def virtual_settings(site: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of PHP for a virtual directory: those of the site, with what it wants prepended apart."""
+    value, admin_value = dict(site["php_value"]), dict(site["php_admin_value"])
+    locked = admin_value.pop("auto_prepend_file", None)
+    own = value.pop("auto_prepend_file", None) if locked is None else locked
+    return {
+        "php_value": value,
+        "php_admin_value": {
+            **admin_value,
+            "auto_prepend_file": PREPEND,
+            # PHP would take PATH_INFO for a script's path, since Apache has sent the request on
+            "cgi.fix_pathinfo": "0",
+            "cgi.discard_path": "1",
+        },
+        "own_prepend": own,
+        "own_prepend_locked": locked is not None,
+    }
+
+
+def unfit_for_a_virtual_directory(settings: Mapping[str, str]) -> Iterable[str]:
+    """Settings that would keep PHP from what runs before each script."""
+    allowed = settings.get("open_basedir")
+    if allowed and not any(within(PREPEND, path) for path in allowed.split(":")):
+        yield (
+            f"open_basedir: {shown(allowed)} does not hold {PREPEND}, which PHP runs before each script of a "
+            f"virtual directory; add it, or use fastcgi_mapping: alias"
+        )
+    for key in ("cgi.fix_pathinfo", "cgi.discard_path"):
+        if key in settings:
+            yield f"{key}: a virtual directory needs a value of its own for it; leave it out"
 
 
 def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
@@ -150,12 +235,24 @@ def probe_urls(site: Mapping[str, Any]) -> list[str]:
     return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
 
+def wrapper_of(site: Mapping[str, Any]) -> str:
+    """The program that Apache starts.
+
+    Its place tells the account, since suEXEC demands that a directory and its wrapper belong to just this one
+    (SUX-01), and the engine. A change of either makes another wrapper, so that Apache goes from one to the
+    other with the snippet.
+    """
+    user = site.get("user", site["name"])
+    suffix = "" if site["engine"] == "fcgid" else ".fastcgi"
+    return f"{site['wrapper_root']}/{user}.{site.get('group', user)}/{site['name']}{suffix}"
+
+
 def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     """What a site has whose PHP Apache starts, through suEXEC and a wrapper."""
     name, user = site["name"], site.get("user", site["name"])
     group = site.get("group", user)
-    wrapper_directory = f"{site['wrapper_root']}/{user}.{group}"
-    wrapper = f"{wrapper_directory}/{name}"
+    wrapper = wrapper_of(site)
+    by_fcgid = site["engine"] == "fcgid"
     suexec = "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom"
     version = site["php_version"]
     chosen = {**site["php_value"], **site["php_admin_value"]}
@@ -166,9 +263,13 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "default_socket_timeout": str(chain.default_socket_timeout),
         "post_max_size": body,
     }
+    clocks = {
+        clock: seconds for clock, seconds in chain.as_dict().items() if by_fcgid or clock != "busy_timeout"
+    }
+    pm = {key: site["pm"][key] for key in (PM_OF_FCGID if by_fcgid else PM_OF_MOD_FASTCGI)}
     return {
-        "timeout": chain.as_dict(),
-        "pm": {key: site["pm"][key] for key in PM_OF_FCGID},
+        "timeout": clocks,
+        "pm": pm,
         "limits": {},
         "settings": {key: value for key, value in settings.items() if key not in chosen},
         "problems": [
@@ -179,10 +280,12 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         # there is no ping to ask for, and no unit behind it
         "probe_urls": [],
         "service_unit": None,
-        # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
-        # the account makes another wrapper, so that Apache goes from one to the other with the snippet
-        "wrapper_directory": wrapper_directory,
+        "wrapper_directory": posixpath.dirname(wrapper),
         "wrapper": wrapper,
+        # mod_fcgid counts processes and requests itself (TMO-19, TMO-20); mod_fastcgi starts a parent of some
+        "php_children": 0 if by_fcgid else pm["max_children"],
+        "php_max_requests": 0 if by_fcgid else pm["max_requests"],
+        "backlog": SOCKET_BACKLOG,
         "php_addresses": [wrapper],
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": suexec,
@@ -192,7 +295,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         # no less than PHP takes, which itself has words for what is too much
         "body_limit": bytes_of(body) or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
-        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], chain.as_dict()),
+        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], clocks, pm),
     }
 
 

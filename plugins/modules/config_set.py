@@ -68,6 +68,13 @@ options:
         description: Whether the path is a directory.
         type: bool
         default: false
+      only:
+        description:
+          - The path is made for the sites of which each of these fields has one of the values that are listed
+            for it. One that all sites share is made where there is such a site, and its template sees none but
+            these.
+        type: dict
+        default: {}
       keep:
         description: A directory that is made where it is missing, and left alone where it exists.
         type: bool
@@ -175,8 +182,8 @@ options:
   leave:
     description:
       - Of whom nothing is taken away, although the set has it no longer. That is V(own) for the sites that
-        files are made for, V(others) for the other ones of O(sites), V(shared) for the files that all sites share,
-        and a path for a file alone.
+        files are made for, V(others) for the other ones of O(sites), V(shared) for the files that all sites
+        share, and a path for a file alone.
       - For what another call of the same set has, and for what something else must stop using first. A
         later O(prune) without it takes that away.
     type: list
@@ -264,6 +271,7 @@ def main() -> None:
         template=dict(type="str"),
         link=dict(type="str"),
         directory=dict(type="bool", default=False),
+        only=dict(type="dict", default={}),
         keep=dict(type="bool", default=False),
         immutable=dict(type="bool"),
         owner=dict(type="str", default="root"),

@@ -330,7 +330,9 @@ def test_files_are_made_for_the_sites_of_an_engine_and_others_can_be_left_alone(
 
 
 def test_what_is_left_alone_is_told_by_a_word_that_there_is_or_by_a_path(action):
-    with pytest.raises(AnsibleActionFail, match="leave: 'mine' is neither a path nor one of: own, shared, others"):
+    with pytest.raises(
+        AnsibleActionFail, match="leave: 'mine' is neither a path nor one of: own, shared, others"
+    ):
         action({}, leave=["mine"]).run(task_vars={})
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.site_engines import FOREIGN as FOREIGN_TO
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.site_engines import PM_OF_FCGID
 
 LONGEST_LABEL = "a" * 63
@@ -110,8 +111,9 @@ def test_null_means_the_default(field):
 def test_every_field_has_a_row_of_each_kind():
     succeeded = {field for field, _, _ in SUCCESS} | {"state", "timeout", "pm", "php_admin_value"}
     failed = {row[0].split(".")[0] for row in FAILURE}
-    # the one that stands in the defaults alone has tests of its own
-    succeeded, failed = succeeded | {"wrapper_root"}, failed | {"wrapper_root"}
+    # the one that stands in the defaults alone has tests of its own, and so has that of one engine
+    apart = {"wrapper_root", "fastcgi_mapping"}
+    succeeded, failed = succeeded | apart, failed | apart
     assert succeeded == failed == {*model.FIELDS, *model.TABLES}
 
 
@@ -874,7 +876,7 @@ def test_field_that_the_engine_has_no_use_for_is_refused(engine, where, value, r
 
 def test_every_field_of_pm_and_every_clock_is_for_an_engine_or_refused():
     both = {"max_execution_time", *PM_OF_FCGID}
-    refused = {where.partition(".")[2] for fields in model.FOREIGN.values() for where in fields} - {""}
+    refused = {where.partition(".")[2] for fields in FOREIGN_TO.values() for where in fields} - {""}
     assert refused == {*model.TABLES["timeout"], *model.TABLES["pm"]} - both
 
 
@@ -892,7 +894,7 @@ def test_paths_of_a_wrapper_tell_its_account():
     assert apart["socket"] is None
 
 
-@pytest.mark.parametrize("engine", ["proxy_fcgi", "fcgid"])
+@pytest.mark.parametrize("engine", model.ENGINES)
 def test_the_snippet_has_one_place_whatever_the_engine(engine):
     assert resolved(site(engine=engine))[0]["snippet"] == "/etc/apache2/fastcgi/alpha.conf"
 
