@@ -81,8 +81,11 @@ class Renderer:
     def items(
         self, entry: dict[str, Any], sites: list[dict[str, Any]], prune: bool
     ) -> Iterator[dict[str, Any]]:
+        only = entry.get("only")
+        sites = [site for site in sites if model.chosen(site, only)]
         if not FIELD.search(entry["path"]):
-            yield self.item(entry, entry["path"], None, sites, prune)
+            if sites or not only:
+                yield self.item(entry, entry["path"], None, sites, prune)
             return
         for site in sites:
             for path in paths(entry["path"], site):

@@ -69,6 +69,13 @@ options:
         description: Whether the path is a directory.
         type: bool
         default: false
+      only:
+        description:
+          - The path is made for the sites of which each of these fields has one of the values that are listed
+            for it. One that all sites share is made where there is such a site, and its template sees these
+            alone.
+        type: dict
+        default: {}
       keep:
         description:
           - A directory or a link that is made where it is missing, and left alone where it exists.
@@ -273,6 +280,7 @@ def main() -> None:
         template=dict(type="str"),
         link=dict(type="str"),
         directory=dict(type="bool", default=False),
+        only=dict(type="dict", default={}),
         keep=dict(type="bool", default=False),
         own=dict(type="bool", default=False),
         immutable=dict(type="bool"),

@@ -96,6 +96,7 @@ FIELDS = {
     "front_controller": (["index.php"], str, LETTERS | set("._-")),
     "engine": (["proxy_fcgi", "fcgid", "mpm_itk"], str, set()),
     "process_manager": (["fpm", "php_cgi", "mod_php"], str, set()),
+    "fastcgi_mapping": (["alias", "virtual_directory"], str, set()),
     "htaccess": (["safe"], str, set()),
     "state": (["present"], str, set()),
     # none that is special between the double quotes of an ini file, nor any that could be

@@ -21,6 +21,7 @@ PLACES = (
     ),
     *("/run/fastcgi", "/usr/local/lib", "/var/lib/config_set", "/var/lib/fastcgi", "/var/www"),
 )
+EMPTY_MANIFEST = hashlib.sha256(b"{}").hexdigest()
 GET_FLAGS, IMMUTABLE = 0x80086601, 0x10
 
 
@@ -34,7 +35,9 @@ def main():
     for name, state, *_ in units("list-unit-files", "fastcgi-*", "*idle-sites*", "php*"):
         told[f"unit file {name}"] = state
     for name, *state in units("list-units", "fastcgi-*.socket", "*.timer"):
-        told[f"unit {name}"] = state[:3]
+        told[f"unit {name}"] = state[:2]
+    # a set that owns nothing any more is as one that never did
+    told = {path: said for path, said in told.items() if said[-1] != EMPTY_MANIFEST}
     told["failed units"] = units("list-units", "--failed")
     print(json.dumps(told))
 
