@@ -127,7 +127,8 @@ def test_the_last_site_of_fcgid_leaves_nothing_behind(host, get, converge, sites
     done = converge({"fr": sites["fr"]})
     assert done.returncode == 0, done.stdout
     assert not host.file("/etc/apache2/conf-enabled/fastcgi-fcgid.conf").is_symlink
-    assert host.check_output("find /var/www/wrapper /etc/fastcgi/php -type f") == ""
+    assert not host.file("/var/www/wrapper").exists
+    assert not host.file("/etc/fastcgi/php").exists
     assert get("http://fr.example/whoami.php").body == "PHP of fr"
     assert converge(sites).returncode == 0
     assert get("http://uk.example/whoami.php").body == "PHP of uk"
