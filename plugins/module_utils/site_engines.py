@@ -167,7 +167,7 @@ def of_fpm(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "packages": [f"php{version}-fpm"] if version else [],
         "fpm_directory": directory,
         "fpm_config": directory and f"{directory}/{name}.conf",
-        "status_socket": None if older_than_php_8(version) else f"{STATUS_ROOT}/{name}.sock",
+        **status_of(name, has_one=not older_than_php_8(version)),
         # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
         "slow_log": "slow.log" if master == "own" else f"{LOG_ROOT}/{name}.slow.log",
         "php_ini_directory": None,
@@ -194,13 +194,19 @@ def of_php_cgi(site: Mapping[str, Any]) -> dict[str, Any]:
         "packages": [f"php{version}-cgi"] if version else [],
         "fpm_directory": None,
         "fpm_config": None,
-        "status_socket": None,
+        **status_of(name, has_one=False),
         "slow_log": None,
         "php_ini_directory": directory,
         "php_ini": f"{directory}/php.ini",
         "ping_script": ping,
         "ping_target": ping,
     }
+
+
+def status_of(name: str, has_one: bool) -> dict[str, str | None]:
+    """The socket of FPM's status, or where it may have been left of one that the site had."""
+    path = f"{STATUS_ROOT}/{name}.sock"
+    return {"status_socket": path if has_one else None, "status_left": None if has_one else path}
 
 
 def of_php(site: Mapping[str, Any], setting: str) -> str | None:
