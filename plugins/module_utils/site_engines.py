@@ -21,6 +21,7 @@ from . import timeouts
 from .host_paths import (
     CONFIG_ROOT,
     LOG_ROOT,
+    MOD_PHP_ROOT,
     PHP_CGI_ROOT,
     PHP_PATH,
     PHP_ROOT,
@@ -244,7 +245,7 @@ def of_fpm(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "packages": [f"php{version}-fpm"] if version else [],
         "fpm_directory": directory,
         "fpm_config": directory and f"{directory}/{name}.conf",
-        "status_socket": None if older_than_php_8(version) else f"{STATUS_ROOT}/{name}.sock",
+        **status_of(name, has_one=not older_than_php_8(version)),
         # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
         "slow_log": "slow.log" if master == "own" else f"{LOG_ROOT}/{name}.slow.log",
         "php_ini_directory": None,
@@ -271,13 +272,19 @@ def of_php_cgi(site: Mapping[str, Any]) -> dict[str, Any]:
         "packages": [f"php{version}-cgi"] if version else [],
         "fpm_directory": None,
         "fpm_config": None,
-        "status_socket": None,
+        **status_of(name, has_one=False),
         "slow_log": None,
         "php_ini_directory": directory,
         "php_ini": f"{directory}/php.ini",
         "ping_script": ping,
         "ping_target": ping,
     }
+
+
+def status_of(name: str, has_one: bool) -> dict[str, str | None]:
+    """The socket of FPM's status, or where it may have been left of one that the site had."""
+    path = f"{STATUS_ROOT}/{name}.sock"
+    return {"status_socket": path if has_one else None, "status_left": None if has_one else path}
 
 
 def of_php(site: Mapping[str, Any], setting: str) -> str | None:
@@ -379,6 +386,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
 def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
     """What a site has for which Apache takes on the site's account, and runs PHP as a part of itself."""
     version = site["php_version"]
+    directory = f"{MOD_PHP_ROOT}/{site['name']}"
     return {
         "timeout": {clock: site["timeout"].get(clock, 30) for clock in timeouts.OF_MOD_PHP},
         "limits": {},
@@ -386,9 +394,11 @@ def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
         "problems": [(field, unfit_inside_apache(site[field])) for field in ("php_value", "php_admin_value")],
         "wrapper_root": None,
         "socket": None,
-        # there is no ping to ask for, and no unit behind it
-        "probe_urls": [],
-        "service_unit": None,
+        "probe_urls": probe_urls(site),
+        # none that the question would start
+        "service_unit": "",
+        "ping_directory": directory,
+        "ping_script": f"{directory}/ping.php",
         "php_addresses": [],
         "packages": ["libapache2-mpm-itk", *([f"libapache2-mod-php{version}"] if version else [])],
         "php_module": version and f"php{version}",

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-LOOK = "systemctl start stop-idle-sites.service"
+# systemd would not start it more than five times within 10 s
+LOOK = "systemctl reset-failed stop-idle-sites.service; systemctl start stop-idle-sites.service"
 
 
 @pytest.fixture
