@@ -125,7 +125,9 @@ def foreign(engine: str, manager: str) -> Mapping[str, str]:
     refused = dict(FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine])
     if engine == "mod_fastcgi_handler":
         refused["timeout.proxy_timeout"] = "is not to be had: mod_fastcgi_handler waits for PHP without end"
-        refused["pass_authorization"] = "is not to be had: mod_fastcgi_handler cannot hand the header on"
+        refused["pass_authorization"] = (
+            "is not to be had: mod_fastcgi_handler has no way to hand the header on"
+        )
     if (engine, manager) != ("mod_fastcgi", "fpm"):
         refused["fastcgi_mapping"] = "is for mod_fastcgi with FPM (process_manager: fpm)"
     return refused
