@@ -75,6 +75,12 @@ FOREIGN = {
 }
 """Fields that an engine has no use for, each with the reason why it is refused there."""
 
+FOREIGN_OF_TABLES = {
+    engine: [(field, *field.partition(".")[::2], reason) for field, reason in fields.items()]
+    for engine, fields in FOREIGN.items()
+}
+"""The same, each with its table and its key there, which is empty for a whole field."""
+
 
 def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
     """What a site has whose PHP stands behind a socket of its own."""

@@ -18,7 +18,7 @@ from .host_paths import APACHE_ROOT, LOG_ROOT, SITES_ROOT, STATE_ROOT, WRAPPER_R
 from .site_engines import (
     ENGINES,
     FCGID_PROCESSES,
-    FOREIGN,
+    FOREIGN_OF_TABLES,
     PROCESS_MANAGERS,
     SEAMS,
     behind_a_socket,
@@ -366,9 +366,8 @@ def engine_problems(common: Mapping[str, Any], own: Mapping[str, Any]) -> Iterab
             f"process_manager: {shown(behind)} does not go with engine {engine}, which has "
             f"{' or '.join(SEAMS[engine])}; leave it out"
         )
-    for field, reason in FOREIGN[engine].items():
+    for field, table, key, reason in FOREIGN_OF_TABLES[engine]:
         for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
-            table, _, key = field.partition(".")
             if table in given and (not key or key in given[table]):
                 yield f"{field}{whose}: {reason}; leave it out"
                 break

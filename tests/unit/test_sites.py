@@ -6,6 +6,7 @@ import time
 
 import pytest
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.site_engines import FOREIGN as FOREIGN_FIELDS
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.site_engines import PM_OF_FCGID
 
 LONGEST_LABEL = "a" * 63
@@ -874,7 +875,7 @@ def test_field_that_the_engine_has_no_use_for_is_refused(engine, where, value, r
 
 def test_every_field_of_pm_and_every_clock_is_for_an_engine_or_refused():
     both = {"max_execution_time", *PM_OF_FCGID}
-    refused = {where.partition(".")[2] for fields in model.FOREIGN.values() for where in fields} - {""}
+    refused = {where.partition(".")[2] for fields in FOREIGN_FIELDS.values() for where in fields} - {""}
     assert refused == {*model.TABLES["timeout"], *model.TABLES["pm"]} - both
 
 
