@@ -18,6 +18,7 @@ from typing import Any
 
 from . import timeouts
 from .host_paths import (
+    APACHE_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
     PHP_ROOT,
@@ -193,6 +194,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": suexec,
         "packages": [f"apache2-suexec-{suexec}", *([f"php{version}-cgi"] if version else [])],
+        "process_plan": f"{APACHE_ROOT}/conf-available/fastcgi-fcgid.conf",
+        "process_plan_enabled": f"{APACHE_ROOT}/conf-enabled/fastcgi-fcgid.conf",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         # no less than PHP takes, which itself has words for what is too much
