@@ -10,6 +10,7 @@ sides: Apache becomes the site's user, and runs PHP itself.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import posixpath
@@ -19,6 +20,7 @@ from typing import Any
 
 from . import timeouts
 from .host_paths import (
+    APACHE_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
     PHP_CGI_ROOT,
@@ -120,7 +122,7 @@ FOREIGN = {
 """Fields that a site has no use for, under the same names, each with the reason why it is refused there."""
 
 
-def foreign(engine: str, manager: str) -> Mapping[str, str]:
+def foreign(engine: str, manager: str) -> dict[str, str]:
     """What a site with this engine and process manager has no use for."""
     refused = dict(FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine])
     if engine == "mod_fastcgi_handler":
@@ -131,6 +133,13 @@ def foreign(engine: str, manager: str) -> Mapping[str, str]:
     if (engine, manager) != ("mod_fastcgi", "fpm"):
         refused["fastcgi_mapping"] = "is for mod_fastcgi with FPM (process_manager: fpm)"
     return refused
+
+
+@functools.cache
+def foreign_keys(engine: str, manager: str) -> list[tuple[str, str, str, str]]:
+    """The same, each with its table and its key there, which is empty for a whole field."""
+    refused = foreign(engine, manager)
+    return [(field, *field.partition(".")[::2], reason) for field, reason in refused.items()]
 
 
 def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
@@ -374,6 +383,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": suexec,
         "packages": [f"apache2-suexec-{suexec}", *([f"php{version}-cgi"] if version else [])],
+        "process_plan": f"{APACHE_ROOT}/conf-available/fastcgi-fcgid.conf",
+        "process_plan_enabled": f"{APACHE_ROOT}/conf-enabled/fastcgi-fcgid.conf",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         "ping_script": None,
