@@ -70,7 +70,8 @@ def measure_fcgid(times: int) -> dict[int, dict[str, Any]]:
         for count in (10, 200):
             say(f"{count} sites with fcgid")
             seconds = converge.play(converge.PLAYBOOK, sites(count), changes=True, **FCGID)
-            result[count] = {"first": seconds, **converge.unchanged(sites(count), times, **FCGID)}
+            # 190 sites more take less time than equal runs differ by, so there are more of them
+            result[count] = {"first": seconds, **converge.unchanged(sites(count), 3 * times, **FCGID)}
     return result
 
 

@@ -78,7 +78,8 @@ def resolve_sites(
         resolved = model.resolve(sites, defaults, master)
     except model.InvalidSites as error:
         raise AnsibleFilterError(str(error)) from None
-    return [site for site in resolved if model.chosen(site, only)]
+    wanted = {field: list(values) for field, values in (only or {}).items()}
+    return [site for site in resolved if model.chosen(site, wanted)]
 
 
 class FilterModule:

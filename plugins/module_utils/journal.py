@@ -283,7 +283,8 @@ class Journal:
 
     def _write(self, path: str, value: Any) -> None:
         with named(path), open(path + ".new", "w", encoding="utf-8") as out:
-            json.dump(value, out, indent=1, sort_keys=True)
+            # in one piece, which json.dump would not write with the encoder that is in C
+            out.write(json.dumps(value, sort_keys=True))
             out.flush()
             os.fsync(out.fileno())
         os.rename(path + ".new", path)

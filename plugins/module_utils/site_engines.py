@@ -10,6 +10,7 @@ sides: Apache becomes the site's user, and runs PHP itself.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import posixpath
@@ -19,6 +20,7 @@ from typing import Any
 
 from . import timeouts
 from .host_paths import (
+    APACHE_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
     MOD_PHP_ROOT,
@@ -39,9 +41,9 @@ from .site_values import TABLES, shown
 SEAMS = {
     "proxy_fcgi": {"fpm": "socket", "php_cgi": "socket"},
     "fcgid": {"php_cgi": "wrapper"},
-    "mpm_itk": {"mod_php": "apache"},
     "mod_fastcgi": {"fpm": "socket", "php_cgi": "wrapper"},
-    "mod_fastcgi_handler": {"fpm": "socket"},
+    "mod_fastcgi_handler": {"fpm": "socket", "php_cgi": "socket"},
+    "mpm_itk": {"mod_php": "apache"},
 }
 """For each engine what may run PHP, the usual one first, and where the two meet."""
 
@@ -112,12 +114,8 @@ FOREIGN = {
     "mod_fastcgi": {
         "socket": "is for engines with a socket per site; mod_fastcgi makes that of a wrapper itself",
         "limits": "is for engines with a unit per site; from a wrapper PHP runs in Apache's own unit",
-        **others("php_cgi with mod_fastcgi", "pm", PM_OF_MOD_FASTCGI),
-        **others("php_cgi with mod_fastcgi", "timeout", CLOCKS["mod_fastcgi"]),
-    },
-    "mod_fastcgi_handler": {
-        "timeout.proxy_timeout": "is not to be had: mod_fastcgi_handler waits for PHP without end",
-        "pass_authorization": "is not to be had: mod_fastcgi_handler cannot hand the header on",
+        **others("php_cgi that mod_fastcgi starts", "pm", PM_OF_PHP_CGI),
+        **others("php_cgi that mod_fastcgi starts", "timeout", CLOCKS["mod_fastcgi"]),
     },
     "mpm_itk": {
         "socket": "is for engines with a socket per site; with mpm_itk PHP is a part of Apache",
@@ -129,16 +127,24 @@ FOREIGN = {
 """Fields that a site has no use for, under the same names, each with the reason why it is refused there."""
 
 
-def foreign(engine: str, manager: str) -> Mapping[str, str]:
+def foreign(engine: str, manager: str) -> dict[str, str]:
     """What a site with this engine and process manager has no use for."""
-    if SEAMS[engine][manager] != "socket":
-        fields = FOREIGN[engine]
-    else:
-        # what Apache's side cannot do comes on top of what PHP's side cannot
-        fields = {**FOREIGN[manager], **(FOREIGN[engine] if engine == "mod_fastcgi_handler" else {})}
-    if (engine, SEAMS[engine][manager]) == ("mod_fastcgi", "socket"):
-        return fields
-    return {**fields, "fastcgi_mapping": "is for mod_fastcgi with a socket per site (process_manager: fpm)"}
+    refused = dict(FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine])
+    if engine == "mod_fastcgi_handler":
+        refused["timeout.proxy_timeout"] = "is not to be had: mod_fastcgi_handler waits for PHP without end"
+        refused["pass_authorization"] = (
+            "is not to be had: mod_fastcgi_handler has no way to hand the header on"
+        )
+    if (engine, manager) != ("mod_fastcgi", "fpm"):
+        refused["fastcgi_mapping"] = "is for mod_fastcgi with FPM (process_manager: fpm)"
+    return refused
+
+
+@functools.cache
+def foreign_keys(engine: str, manager: str) -> list[tuple[str, str, str, str]]:
+    """The same, each with its table and its key there, which is empty for a whole field."""
+    refused = foreign(engine, manager)
+    return [(field, *field.partition(".")[::2], reason) for field, reason in refused.items()]
 
 
 def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
@@ -190,6 +196,9 @@ def unfit_for_a_virtual_directory(settings: Mapping[str, str]) -> Iterable[str]:
 
 def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
     """What a site has whose PHP stands behind a socket of its own."""
+    behind = of_php_cgi(site) if process_manager_of(site) == "php_cgi" else of_fpm(site, master)
+    if site["engine"] == "mod_fastcgi_handler":
+        del behind["timeout"]["proxy_timeout"]
     name = site["name"]
     unit = f"fastcgi-{name}"
     bound = f"{SOCKET_ROOT}/{name}.sock"
@@ -224,7 +233,7 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
         "probe_urls": probe_urls(site),
-        **(of_php_cgi(site) if process_manager_of(site) == "php_cgi" else of_fpm(site, master)),
+        **behind,
     }
 
 
@@ -314,7 +323,13 @@ def older_than_php_8(version: str | None) -> bool:
 
 
 def probe_urls(site: Mapping[str, Any]) -> list[str]:
-    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
+    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none.
+
+    mod_fastcgi_handler knows no scripts but those that Apache may see, and so not the one that answers for
+    php-cgi.
+    """
+    if (site["engine"], process_manager_of(site)) == ("mod_fastcgi_handler", "php_cgi"):
+        return []
     schemes = ["https"] if site["tls"] else ["http"]
     if site["tls"] and not site["tls"].get("redirect", True):
         schemes.insert(0, "http")
@@ -346,7 +361,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     clocks = {
         clock: seconds for clock, seconds in chain.as_dict().items() if by_fcgid or clock != "busy_timeout"
     }
-    pm = {key: site["pm"][key] for key in (PM_OF_FCGID if by_fcgid else PM_OF_MOD_FASTCGI)}
+    pm = {key: site["pm"][key] for key in (PM_OF_FCGID if by_fcgid else PM_OF_PHP_CGI)}
     return {
         "timeout": clocks,
         "pm": pm,
@@ -373,6 +388,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": suexec,
         "packages": [f"apache2-suexec-{suexec}", *([f"php{version}-cgi"] if version else [])],
+        "process_plan": f"{APACHE_ROOT}/conf-available/fastcgi-fcgid.conf",
+        "process_plan_enabled": f"{APACHE_ROOT}/conf-enabled/fastcgi-fcgid.conf",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         "ping_script": None,

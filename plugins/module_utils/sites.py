@@ -25,7 +25,7 @@ from .site_engines import (
     SEAMS,
     behind_a_path,
     behind_a_socket,
-    foreign,
+    foreign_keys,
     inside_apache,
     process_manager_of,
     spawned,
@@ -390,9 +390,8 @@ def engine_problems(engine: str, common: Mapping[str, Any], own: Mapping[str, An
             f"process_manager: {shown(behind)} does not go with engine {engine}, which has "
             f"{' or '.join(SEAMS[engine])}; leave it out"
         )
-    for field, reason in foreign(engine, manager).items():
+    for field, table, key, reason in foreign_keys(engine, manager):
         for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
-            table, _, key = field.partition(".")
             if given.get(table) is False:
                 break  # what is for all sites is not for this one
             if table in given and (not key or key in given[table]):

@@ -49,9 +49,9 @@ OF_FPM = (
     "stop_timeout",
 )
 OF_FCGID = ("max_execution_time", "io_timeout", "busy_timeout")
+OF_MOD_FASTCGI = ("max_execution_time", "io_timeout")
 OF_PHP_CGI = ("max_execution_time", "proxy_timeout", "stop_timeout")
 OF_MOD_PHP = ("max_execution_time",)
-OF_MOD_FASTCGI = ("max_execution_time", "io_timeout")
 SETTABLE = tuple(dict.fromkeys(OF_FPM + OF_FCGID))
 
 

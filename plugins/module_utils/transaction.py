@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import grp
 import os
 import pwd
@@ -16,7 +15,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import probe, recovery, services, web_probe
+from . import accounts, probe, recovery, services, web_probe
 from .journal import STATE_ROOT, Journal, Step, TransactionError, unfinished
 from .safe_files import Found, UnsafePath, write_file
 
@@ -116,6 +115,7 @@ class Transaction:
         self.leave = set(leave)
         self.journal = Journal(name, state_root)
         self.files = self.journal.files
+        self.accounts = accounts.Host()
         self.owned: dict[str, str] = {}
         self.seen: dict[str, tuple[int, ...] | None] = {}  # what was at each path when it was compared
         self.made: set[str] = set()  # what was not there before
@@ -456,15 +456,16 @@ class Transaction:
             )
 
     def _owner(self, item: Item, strict: bool) -> tuple[int, int, int]:
-        try:
-            return uid_of(item.owner), gid_of(item.group), item.mode
-        except KeyError as error:
-            if not strict:  # check mode on a host where the accounts are yet to be made
-                return -1, -1, item.mode
-            raise TransactionError(
-                f"{self.name}: {item.path}{of_site(item.site)} should belong to {item.owner}:{item.group}, "
-                f"but {error.args[0]}; make the account first (role site_accounts does). Nothing was changed"
-            ) from None
+        user, group = self.accounts.user(item.owner), self.accounts.group(item.group)
+        if user is not None and group is not None:
+            return user.uid, group, item.mode
+        if not strict:  # check mode on a host where the accounts are yet to be made
+            return -1, -1, item.mode
+        missing = f"group {item.group}" if user else f"account {item.owner}"
+        raise TransactionError(
+            f"{self.name}: {item.path}{of_site(item.site)} should belong to {item.owner}:{item.group}, but "
+            f"there is no {missing}; make the account first (role site_accounts does). Nothing was changed"
+        )
 
     def _ownership(self) -> dict[str, str]:
         """The manifest after this change. Most directories are nobody's to remove: they hold users' data."""
@@ -607,17 +608,6 @@ def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> Non
     except OSError:
         if stat.S_ISREG(os.lstat(source).st_mode) or os.path.islink(source):  # no daemon reads a socket
             shutil.copy2(source, copy, follow_symlinks=False)
-
-
-@functools.cache
-def uid_of(name: str) -> int:
-    """The number of an account, which each look for goes through all accounts of the host."""
-    return pwd.getpwnam(name).pw_uid
-
-
-@functools.cache
-def gid_of(name: str) -> int:
-    return grp.getgrnam(name).gr_gid
 
 
 def described(found: Found, immutable: bool = False) -> str:

@@ -72,8 +72,8 @@ options:
       only:
         description:
           - The path is made for the sites of which each of these fields has one of the values that are listed
-            for it. One that all sites share is made where there is such a site, and its template sees these
-            alone.
+            for it. One that all sites share is made where there is such a site, and its template sees only
+            these.
         type: dict
         default: {}
       keep:

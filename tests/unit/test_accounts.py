@@ -1,5 +1,6 @@
 """Accounts that a site may have, and those that would break the isolation of sites."""
 
+import grp
 import os
 import pwd
 
@@ -94,3 +95,42 @@ def test_the_host_is_asked_for_every_group_of_an_account():
     assert accounts.Host().user("no-such-account") is None
     assert accounts.Host().group("no-such-group") is None
     assert accounts.Host().group("root") == 0
+
+
+def test_accounts_read_at_once_are_those_of_the_name_service():
+    """Every account and group of the machine that runs this test."""
+    host = accounts.Host()
+    for entry in pwd.getpwall():
+        user = host.user(entry.pw_name)
+        assert user.uid == pwd.getpwnam(entry.pw_name).pw_uid
+        assert set(user.groups) == set(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    for entry in grp.getgrall():
+        assert host.group(entry.gr_name) == grp.getgrnam(entry.gr_name).gr_gid
+
+
+# /etc/nsswitch.conf, what else there is, whether the files tell all
+NAME_SERVICES = [
+    ("passwd: files\ngroup: files\n", [], True),
+    ("passwd: files systemd\ngroup:  files systemd # as Debian has it\n", [], True),
+    ("passwd: files systemd\ngroup: files systemd\n", ["run/systemd/userdb/io.systemd.DynamicUser"], True),
+    ("passwd: files systemd\ngroup: files systemd\n", ["run/systemd/userdb/io.systemd.Home"], False),
+    ("passwd: files systemd\ngroup: files systemd\n", ["etc/userdb/"], False),
+    ("passwd: files sss\ngroup: files\n", [], False),
+    ("passwd: files\ngroup: files ldap\n", [], False),
+    ("passwd: files\ngroup: files\ninitgroups: files ldap\n", [], False),
+    ("passwd: compat\ngroup: files\n", [], False),
+    ("group: files\n", [], False),
+    ("passwd: files [NOTFOUND=continue] sss\ngroup: files\n", [], False),
+]
+
+
+@pytest.mark.parametrize(("nsswitch", "there", "alone"), NAME_SERVICES)
+def test_files_are_trusted_only_where_they_are_all_there_is(tmp_path, nsswitch, there, alone):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nsswitch.conf").write_text(nsswitch)
+    for name in there:
+        place = tmp_path / name
+        (place if name.endswith("/") else place.parent).mkdir(parents=True)
+        if not name.endswith("/"):
+            place.touch()
+    assert accounts.of_files_alone(str(tmp_path)) is alone

@@ -35,6 +35,14 @@ def test_mod_fastcgi_stands_on_either_side():
     assert cgi["probe_urls"] == []  # php-cgi has no ping
 
 
+def test_the_handler_takes_either_behind_a_socket():
+    fpm, cgi = resolved(site(**HANDLER), site("beta", process_manager="php_cgi", **HANDLER))
+    assert (fpm["seam"], cgi["seam"]) == ("socket", "socket")
+    assert fpm["probe_urls"] == ["http://alpha.example/fastcgi-ping"]
+    assert cgi["probe_urls"] == []  # the script that answers is none that Apache may see
+    assert "proxy_timeout" not in {**fpm["timeout"], **cgi["timeout"]}
+
+
 def test_another_engine_means_another_wrapper():
     """Apache goes from the one to the other with the snippet, while both are there."""
     cgi, fcgid = (
@@ -54,20 +62,20 @@ def test_processes_of_mod_fastcgi_take_no_room_in_the_table_of_mod_fcgid():
 
 # what kind of site, field, value, what the reason says
 FOREIGN = [
-    (EXTERNAL, "timeout.io_timeout", 60, "is a clock of fcgid"),
-    (STATIC, "timeout.proxy_timeout", 60, "with mod_fastcgi has max_execution_time, io_timeout"),
-    (STATIC, "timeout.busy_timeout", 60, "with mod_fastcgi has max_execution_time, io_timeout"),
-    (STATIC, "timeout.request_terminate_timeout", 60, "with mod_fastcgi has max_execution_time, io_timeout"),
-    (STATIC, "pm.mode", "static", "with mod_fastcgi has max_children, max_requests of pm"),
-    (STATIC, "pm.process_idle_timeout", 5, "with mod_fastcgi has max_children, max_requests of pm"),
+    (EXTERNAL, "timeout.io_timeout", 60, "is not for FPM, which of timeout has max_execution_time"),
+    (STATIC, "timeout.proxy_timeout", 60, "that mod_fastcgi starts, which of timeout has max_execution_ti"),
+    (STATIC, "timeout.busy_timeout", 60, "is not for php_cgi that mod_fastcgi starts"),
+    (STATIC, "timeout.request_terminate_timeout", 60, "is not for php_cgi that mod_fastcgi starts"),
+    (STATIC, "pm.mode", "static", "that mod_fastcgi starts, which of pm has max_children, max_requests"),
+    (STATIC, "pm.process_idle_timeout", 5, "is not for php_cgi that mod_fastcgi starts"),
     (STATIC, "limits.memory_max", "1G", "PHP runs in Apache's own unit"),
-    (STATIC, "fastcgi_mapping", "alias", "is for mod_fastcgi with a socket per site"),
+    (STATIC, "fastcgi_mapping", "alias", "is for mod_fastcgi with FPM"),
     (HANDLER, "timeout.proxy_timeout", 60, "mod_fastcgi_handler waits for PHP without end"),
-    (HANDLER, "timeout.io_timeout", 60, "is a clock of fcgid"),
-    (HANDLER, "pass_authorization", True, "mod_fastcgi_handler cannot hand the header on"),
-    (HANDLER, "fastcgi_mapping", "virtual_directory", "is for mod_fastcgi; mod_fastcgi_handler has no need"),
-    ({}, "fastcgi_mapping", "virtual_directory", "is for mod_fastcgi; proxy_fcgi has no need of it"),
-    ({"engine": "fcgid"}, "fastcgi_mapping", "alias", "is for mod_fastcgi; fcgid has no need of it"),
+    (HANDLER, "timeout.io_timeout", 60, "is not for FPM"),
+    (HANDLER, "pass_authorization", True, "mod_fastcgi_handler has no way to hand the header on"),
+    (HANDLER, "fastcgi_mapping", "virtual_directory", "is for mod_fastcgi with FPM"),
+    ({}, "fastcgi_mapping", "virtual_directory", "is for mod_fastcgi with FPM"),
+    ({"engine": "fcgid"}, "fastcgi_mapping", "alias", "is for mod_fastcgi with FPM"),
 ]  # fmt: skip
 
 

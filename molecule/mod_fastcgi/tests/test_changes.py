@@ -1,5 +1,8 @@
 """Sites in use change their engine or the way to their scripts, Apache is reloaded, and some leave."""
 
+import base64
+import shlex
+
 import pytest
 
 ALL = ("uk.example", "de.example", "fr.example", "it.example")
@@ -103,4 +106,43 @@ def test_the_last_sites_of_mod_fastcgi_leave_nothing_behind(host, get, converge,
     assert get("http://it.example/whoami.php").body == "PHP of it"
     done = converge(sites)
     assert done.returncode == 0, done.stdout
+    assert get("http://uk.example/whoami.php").body == "PHP of uk"
+
+
+PACKAGE = """
+set -e
+cd $(mktemp -d)
+modules=/usr/lib/apache2/modules available=etc/apache2/mods-available
+mkdir -p it/DEBIAN it$modules it/$available
+cp /usr/local/lib/fastcgi/mod_fastcgi.so it$modules/
+echo "LoadModule fastcgi_module $modules/mod_fastcgi.so" > it/$available/fastcgi.load
+echo 'FastCgiIpcDir /var/lib/apache2/fastcgi' > it/$available/fastcgi.conf
+printf '#!/bin/sh\\na2enmod --quiet fastcgi\\n' > it/DEBIAN/postinst
+printf '#!/bin/sh\\na2dismod --quiet --force fastcgi\\n' > it/DEBIAN/prerm
+chmod 755 it/DEBIAN/p*
+printf '%s: %s\\n' Package mod-fastcgi-of-ours Version 1 Architecture all > it/DEBIAN/control
+printf '%s: %s\\n' Maintainer us Description mod_fastcgi >> it/DEBIAN/control
+dpkg-deb --build it it.deb >&2
+base64 it.deb
+"""
+
+
+def test_the_module_may_come_in_a_package_that_sets_it_up_as_debian_would(
+    host, get, converge, sites, tmp_path
+):
+    """Its file, and then its name."""
+    file = tmp_path / "mod-fastcgi-of-ours.deb"
+    file.write_bytes(base64.b64decode(host.check_output(f"sh -c {shlex.quote(PACKAGE)}")))
+    try:
+        for source in (str(file), "mod-fastcgi-of-ours"):
+            run = converge(sites, apache_fastcgi_mod_fastcgi=source)
+            assert run.returncode == 0, run.stdout
+            for name in sites:
+                assert get(f"http://{name}.example/whoami.php").body == f"PHP of {name}"
+        mapped = host.check_output("cat /proc/$(systemctl show -P MainPID apache2)/maps")
+        assert "/usr/lib/apache2/modules/mod_fastcgi.so" in mapped
+    finally:
+        run = converge(sites)
+        host.check_output("dpkg --purge mod-fastcgi-of-ours && systemctl reload apache2")
+    assert run.returncode == 0, run.stdout
     assert get("http://uk.example/whoami.php").body == "PHP of uk"

@@ -7,8 +7,8 @@ def test_each_site_has_a_socket_of_its_own(host):
     units = host.check_output(
         "systemctl list-units --plain --no-legend 'fastcgi-*.socket' | cut -d' ' -f1"
     ).split()
-    assert units == ["fastcgi-de.socket", "fastcgi-it.socket", "fastcgi-uk.socket"]
-    for site in ("de", "it", "uk"):
+    assert units == [f"fastcgi-{site}.socket" for site in ("de", "fr", "it", "uk")]
+    for site in ("de", "fr", "it", "uk"):
         socket = host.file(f"/run/fastcgi/{site}.sock")
         assert (socket.user, socket.group, socket.mode) == ("root", "www-data", 0o660)
     assert not host.file("/var/www/fastcgi").exists
@@ -23,7 +23,7 @@ def test_without_the_module_nothing_is_touched_and_the_way_out_is_named(host, co
     words = re.sub(r"\s+", " ", run.stdout)
     assert run.returncode != 0
     for part in (
-        "uk, de ask for the engine mod_fastcgi_handler",
+        "uk, de, fr ask for the engine mod_fastcgi_handler",
         "engine: proxy_fcgi",
         "Nothing was touched",
     ):

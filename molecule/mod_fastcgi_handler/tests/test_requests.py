@@ -12,9 +12,18 @@ DE = "http://de.example"
 ROOT = "/var/www/sites/uk"
 
 
-@pytest.mark.parametrize("name", ["uk", "de", "it"])
+@pytest.mark.parametrize("name", ["uk", "de", "fr", "it"])
 def test_each_site_runs_under_its_own_user(get, name):
     assert get(f"http://{name}.example/whoami.php").body == f"PHP of {name}"
+
+
+@pytest.mark.parametrize(("name", "api"), [("uk", "fpm-fcgi"), ("fr", "cgi-fcgi")])
+def test_either_php_stands_behind_a_socket(get, name, api):
+    seen = get(f"http://{name}.example/settings.php").json
+    assert (seen["api"], seen["set_max_execution_time"]) == (api, False)
+    server = get(f"http://{name}.example/echo.php/more").json["server"]
+    assert (server["SCRIPT_NAME"], server["PATH_INFO"]) == ("/echo.php", "/more")
+    assert server["SCRIPT_FILENAME"] == f"/var/www/sites/{name}/echo.php"
 
 
 def test_over_tls_too(get):
@@ -62,6 +71,7 @@ TRAPS = [
     (".php", "/.php"),
     ("x.phtml", "/x.phtml"),
     ("x.phar", "/x.phar"),
+    ("x.php.fcgi", "/x.php.fcgi"),
     ("line.php\n", "/line.php%0a"),
     ("echo.php", "/echo.php%00.jpg"),
     ("echo.php", "/echo.php%20"),
@@ -71,11 +81,13 @@ TRAPS = [
 ]
 
 
+@pytest.mark.parametrize("site", ["uk", "fr"])
 @pytest.mark.parametrize(("name", "path"), TRAPS, ids=[repr(path) for name, path in TRAPS])
-def test_neither_runs_nor_shows_its_source(host, get, name, path):
+def test_neither_runs_nor_shows_its_source(host, get, site, name, path):
+    root = f"/var/www/sites/{site}"
     if name != "echo.php":
-        host.check_output(f"cp --preserve=all {ROOT}/echo.php %s", f"{ROOT}/{name}")
-    answer = get(UK + path)
+        host.check_output(f"cp --preserve=all {root}/echo.php %s", f"{root}/{name}")
+    answer = get(f"http://{site}.example{path}")
     assert 400 <= answer.status < 500
     assert "ran_as" not in answer.body
     assert "<?php" not in answer.body
@@ -101,10 +113,11 @@ def upload(host):
     return host.check_output("sha256sum /tmp/large").split()[0]
 
 
-def test_a_body_arrives_whole(get, upload):
+@pytest.mark.parametrize("site", ["uk", "fr"])
+def test_a_body_arrives_whole(get, upload, site):
     body = ["-H", "Content-Type: application/octet-stream", "--data-binary", "@/tmp/large"]
-    assert get(f"{UK}/echo.php", "-X", "PUT", *body).json["body_sha256"] == upload
-    seen = get(f"{UK}/echo.php", "-F", "field=value", "-F", "upload=@/tmp/large").json
+    assert get(f"http://{site}.example/echo.php", "-X", "PUT", *body).json["body_sha256"] == upload
+    seen = get(f"http://{site}.example/echo.php", "-F", "field=value", "-F", "upload=@/tmp/large").json
     assert (seen["files"], seen["post"]) == ({"upload": upload}, {"field": "value"})
 
 
@@ -154,7 +167,7 @@ def test_sites_change_their_engine_and_back(host, converge, sites, asking):
     """No request is lost meanwhile, and nothing of the old engine stays."""
     there = {name: {k: v for k, v in site.items() if k != "engine"} for name, site in sites.items()}
     for wanted in (there, sites):
-        with asking("uk.example", "de.example", "it.example") as polled:
+        with asking("uk.example", "de.example", "fr.example", "it.example") as polled:
             run = converge(wanted)
             assert run.returncode == 0, run.stdout
         for name in sites:
