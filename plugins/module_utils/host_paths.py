@@ -13,6 +13,9 @@ CONFIG_ROOT = "/etc/fastcgi"
 PHP_CGI_ROOT = f"{CONFIG_ROOT}/php-cgi"
 """What php-cgi behind a socket reads of each site: its settings, and the script that answers the probe."""
 
+MOD_PHP_ROOT = f"{CONFIG_ROOT}/mod_php"
+"""Where that script is for sites whose PHP is a part of Apache."""
+
 PHP_ROOT = "/etc/php"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"

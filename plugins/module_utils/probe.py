@@ -26,7 +26,7 @@ AT_ONCE = 8
 """Masters that are up at once for this; they are asked to leave again, and come back with a request."""
 
 WAITS, CONNECTED = "02", "03"
-"""States in the kernel's table of sockets: of a connection that nobody has accepted yet, and of an accepted one."""
+"""States in the kernel's table of sockets, of connections: nobody has accepted it yet, or somebody has."""
 
 BEGIN, END, PARAMS, STDIN = 1, 3, 4, 5
 RESPONDER = struct.pack(">HB5x", 1, 0)

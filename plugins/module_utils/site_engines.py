@@ -23,6 +23,7 @@ from .host_paths import (
     APACHE_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
+    MOD_PHP_ROOT,
     PHP_CGI_ROOT,
     PHP_PATH,
     PHP_ROOT,
@@ -398,6 +399,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
 def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
     """What a site has for which Apache takes on the site's account, and runs PHP as a part of itself."""
     version = site["php_version"]
+    directory = f"{MOD_PHP_ROOT}/{site['name']}"
     return {
         "timeout": {clock: site["timeout"].get(clock, 30) for clock in timeouts.OF_MOD_PHP},
         "limits": {},
@@ -405,9 +407,11 @@ def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
         "problems": [(field, unfit_inside_apache(site[field])) for field in ("php_value", "php_admin_value")],
         "wrapper_root": None,
         "socket": None,
-        # there is no ping to ask for, and no unit behind it
-        "probe_urls": [],
-        "service_unit": None,
+        "probe_urls": probe_urls(site),
+        # none that the question would start
+        "service_unit": "",
+        "ping_directory": directory,
+        "ping_script": f"{directory}/ping.php",
         "php_addresses": [],
         "packages": ["libapache2-mpm-itk", *([f"libapache2-mod-php{version}"] if version else [])],
         "php_module": version and f"php{version}",
