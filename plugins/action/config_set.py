@@ -156,11 +156,14 @@ def paths(pattern: str, site: Mapping[str, Any]) -> list[str]:
 
 
 def commands(patterns: list[list[str]], sites: list[dict[str, Any]]) -> list[list[str]]:
-    """Commands as they run: one with a field in it once for each value that the sites have."""
+    """Commands as they run: one with fields in it once for each value that the sites have, if any."""
     result: dict[tuple[str, ...], None] = {}
     for pattern in patterns:
-        if any(field not in PLACES for argument in pattern for field in FIELD.findall(argument)):
+        fields = {field for argument in pattern for field in FIELD.findall(argument)}.difference(PLACES)
+        if fields:
             for site in sites:
+                if any(value_of(field, site) is None for field in fields):
+                    continue
                 result[tuple(filled(argument, {**site, **PLACES}) for argument in pattern)] = None
         else:
             result[tuple(pattern)] = None

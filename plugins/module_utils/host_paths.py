@@ -10,6 +10,12 @@ LOG_ROOT = "/var/log/fastcgi"
 SOCKET_ROOT = "/run/fastcgi"
 STATUS_ROOT = f"{SOCKET_ROOT}/status"
 CONFIG_ROOT = "/etc/fastcgi"
+PHP_CGI_ROOT = f"{CONFIG_ROOT}/php-cgi"
+"""What php-cgi behind a socket reads of each site: its settings, and the script that answers the probe."""
+
+MOD_PHP_ROOT = f"{CONFIG_ROOT}/mod_php"
+"""Where that script is for sites whose PHP is a part of Apache."""
+
 PHP_ROOT = "/etc/php"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
@@ -18,7 +24,7 @@ SUEXEC_ROOT = "/var/www"
 """Where the distribution's suEXEC runs programs. That of the package apache2-suexec-custom can be told."""
 
 PING_PATH = "/fastcgi-ping"
-"""What Apache answers by asking a site's FPM whether it is there, for config_set's probe alone."""
+"""What Apache answers by asking a site's PHP whether it is there, for config_set's probe alone."""
 
 
 def within(inner: str, outer: str) -> bool:

@@ -25,6 +25,9 @@ PATIENCE = 15
 AT_ONCE = 8
 """Masters that are up at once for this; they are asked to leave again, and come back with a request."""
 
+WAITS, CONNECTED = "02", "03"
+"""States in the kernel's table of sockets, of connections: nobody has accepted it yet, or somebody has."""
+
 BEGIN, END, PARAMS, STDIN = 1, 3, 4, 5
 RESPONDER = struct.pack(">HB5x", 1, 0)
 QUESTION = {
@@ -98,14 +101,24 @@ def fault_of(socket_file: str, daemon: str | None) -> str:
 
 
 def answered(addresses: Sequence[str]) -> None:
-    """Ask behind the first address. Where all workers are busy, another one with its own process will do."""
+    """Ask behind the first address. Where all workers are busy, another one with its own process will do.
+
+    php-cgi has no such address. Its workers are known to be busy by the connections that they have taken.
+    """
     for number, address in enumerate(addresses):
         try:
             ask(address)
             return
         except socket.timeout:
-            if number == len(addresses) - 1:
+            if number == len(addresses) - 1 and not (number == 0 and busy(address)):
                 raise
+
+
+def busy(path: str) -> bool:
+    """Whether connections to a socket have been accepted, and others, such as ours, wait behind them."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+        states = {words[5] for words in map(str.split, table) if words[7:] == [path]}
+    return states >= {CONNECTED, WAITS}
 
 
 def ask(path: str) -> bytes:

@@ -4,7 +4,8 @@
 
 An engine is what Apache does with a PHP file; a process manager is what runs PHP. Where they meet is the
 seam: the *socket* that systemd makes for the site, or the *wrapper* through which Apache starts PHP itself.
-What stands on one side of a seam can be changed without the other.
+What stands on one side of a seam can be changed without the other. With the seam *apache* there are no two
+sides: Apache becomes the site's user, and runs PHP itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from .host_paths import (
     APACHE_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
+    MOD_PHP_ROOT,
+    PHP_CGI_ROOT,
     PHP_ROOT,
     PING_PATH,
     SOCKET_ROOT,
@@ -32,16 +35,24 @@ from .host_paths import (
 from .site_values import TABLES, shown
 
 SEAMS = {
-    "proxy_fcgi": {"fpm": "socket"},
+    "proxy_fcgi": {"fpm": "socket", "php_cgi": "socket"},
     "fcgid": {"php_cgi": "wrapper"},
+    "mpm_itk": {"mod_php": "apache"},
 }
 """For each engine what may run PHP, the usual one first, and where the two meet."""
 
 ENGINES = tuple(SEAMS)
-PROCESS_MANAGERS = ("fpm", "php_cgi")
+PROCESS_MANAGERS = ("fpm", "php_cgi", "mod_php")
+
+OTHER_DEFAULTS: dict[str, dict[str, Any]] = {"mpm_itk": {"pm": {}}}
+"""Where an engine has other defaults than the rest. MPM ITK turns away whom others let wait, and counts
+pictures and idle connections too, so without the operator's word there is no limit."""
 
 SOCKET_BACKLOG = 4096
 """At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""
+
+CACHE_GUARDS = frozenset(("opcache.validate_permission", "opcache.validate_root", "opcache.restrict_api"))
+"""What keeps sites that share an opcode cache out of each other's cached scripts."""
 
 FCGID_PROCESSES = 1020
 """As many as mod_fcgid's table holds (CAP-11)."""
@@ -55,54 +66,70 @@ PCNTL = (
 """What Debian's php-cgi can do to processes and signals, and its FPM cannot (TMO-31)."""
 
 PM_OF_FCGID = ("max_children", "process_idle_timeout", "max_requests")
+PM_OF_PHP_CGI = ("max_children", "max_requests")
+PM_OF_MOD_PHP = ("max_children",)
+
+CLOCKS = {
+    "fpm": timeouts.OF_FPM,
+    "php_cgi": timeouts.OF_PHP_CGI,
+    "fcgid": timeouts.OF_FCGID,
+    "mpm_itk": timeouts.OF_MOD_PHP,
+}
+"""Of `timeout`, what a site has: by what runs PHP behind its socket, or by the engine that does so itself."""
+
+
+def others(whose: str, table: str, own: Iterable[str]) -> dict[str, str]:
+    """The keys of a table that are not among a site's own, each with the reason why it is refused."""
+    own = tuple(own)
+    reason = f"is not for {whose}, which of {table} has {', '.join(own)}"
+    return {f"{table}.{key}": reason for key in TABLES[table] if key not in own}
+
 
 FOREIGN = {
-    "proxy_fcgi": dict.fromkeys(
-        (f"timeout.{clock}" for clock in timeouts.OF_FCGID if clock not in timeouts.OF_FPM),
-        f"is a clock of fcgid; those of proxy_fcgi are {', '.join(timeouts.OF_FPM)}",
-    ),
+    "fpm": others("FPM", "timeout", CLOCKS["fpm"]),
+    "php_cgi": {
+        **others("php_cgi behind a socket", "pm", PM_OF_PHP_CGI),
+        **others("php_cgi behind a socket", "timeout", CLOCKS["php_cgi"]),
+    },
     "fcgid": {
         "socket": "is for engines with a socket per site; mod_fcgid makes its sockets itself",
         "limits": "is for engines with a unit per site; with fcgid PHP runs in Apache's own unit",
-        **dict.fromkeys(
-            (f"pm.{key}" for key in TABLES["pm"] if key not in PM_OF_FCGID),
-            f"is for FPM; of pm, fcgid has {', '.join(PM_OF_FCGID)}",
-        ),
-        **dict.fromkeys(
-            (f"timeout.{clock}" for clock in timeouts.OF_FPM if clock not in timeouts.OF_FCGID),
-            f"is a clock of FPM; those of fcgid are {', '.join(timeouts.OF_FCGID)}",
-        ),
+        **others("fcgid", "pm", PM_OF_FCGID),
+        **others("fcgid", "timeout", CLOCKS["fcgid"]),
+    },
+    "mpm_itk": {
+        "socket": "is for engines with a socket per site; with mpm_itk PHP is a part of Apache",
+        "limits": "is for engines with a unit per site; with mpm_itk PHP runs in Apache's own unit",
+        **others("mpm_itk", "pm", PM_OF_MOD_PHP),
+        **others("mpm_itk", "timeout", CLOCKS["mpm_itk"]),
     },
 }
-"""Fields that an engine has no use for, each with the reason why it is refused there."""
+"""Fields that a site has no use for, under the same names, each with the reason why it is refused there."""
 
-FOREIGN_OF_TABLES = {
-    engine: [(field, *field.partition(".")[::2], reason) for field, reason in fields.items()]
-    for engine, fields in FOREIGN.items()
+
+def foreign(engine: str, manager: str) -> Mapping[str, str]:
+    """What a site with this engine and process manager has no use for."""
+    return FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine]
+
+
+PARTS_OF_FOREIGN = {
+    field: (field.partition(".")[0], field.partition(".")[2])
+    for fields in FOREIGN.values()
+    for field in fields
 }
-"""The same, each with its table and its key there, which is empty for a whole field."""
+"""The table and the key of each of them; the key is empty for a whole field."""
 
 
 def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
     """What a site has whose PHP stands behind a socket of its own."""
     name = site["name"]
-    chain = timeouts.derive(site["timeout"])
-    pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
     bound = f"{SOCKET_ROOT}/{name}.sock"
     socket = site.get("socket", bound)
     link = socket if socket != bound else None
     version = site["php_version"]
-    fpm_directory = version and f"{CONFIG_ROOT}/fpm/{version}"
     package = f"php{version}-fpm.service"
     return {
-        "timeout": chain.as_dict(),
-        "pm": pm,
-        "settings": {},
-        "problems": [
-            ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.problems(chain)]),
-            ("pm", pm_problems(pm)),
-        ],
         "wrapper_root": None,
         # the seam
         # the operator's own address is a link, for virtual hosts of the operator's own; both work
@@ -113,19 +140,13 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
         # what Apache may call it by
         "php_addresses": [bound, link] if link else [bound],
-        "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         # the PHP side
-        "packages": [f"php{version}-fpm"] if version else [],
-        "fpm_directory": fpm_directory,
-        "fpm_config": fpm_directory and f"{fpm_directory}/{name}.conf",
         "socket_unit": f"{unit}.socket",
         "socket_file": f"{UNIT_ROOT}/{unit}.socket",
         "socket_wanted": f"{UNIT_ROOT}/sockets.target.wants/{unit}.socket",
         "service_unit": f"{unit}.service",
         "service_file": f"{UNIT_ROOT}/{unit}.service",
-        # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
-        "slow_log": "slow.log" if master == "own" else f"{LOG_ROOT}/{name}.slow.log",
         # a master for all sites of a version, in the service of the package
         "master": master,
         "shared_unit": version and package,
@@ -135,7 +156,82 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
         "probe_urls": probe_urls(site),
+        **(of_php_cgi(site) if process_manager_of(site) == "php_cgi" else of_fpm(site, master)),
     }
+
+
+def of_fpm(site: Mapping[str, Any], master: str) -> dict[str, Any]:
+    """What a site has whose socket FPM serves."""
+    name, version = site["name"], site["php_version"]
+    chain = timeouts.derive(site["timeout"])
+    pm = with_spares(site["pm"])
+    directory = version and f"{CONFIG_ROOT}/fpm/{version}"
+    return {
+        "timeout": chain.as_dict(),
+        "pm": pm,
+        "settings": {},
+        "problems": [
+            ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.problems(chain)]),
+            ("pm", pm_problems(pm)),
+        ],
+        "packages": [f"php{version}-fpm"] if version else [],
+        "fpm_directory": directory,
+        "fpm_config": directory and f"{directory}/{name}.conf",
+        **status_of(name, has_one=not older_than_php_8(version)),
+        # root opens that of a shared master, so it lies where no tenant writes (SEC-17)
+        "slow_log": "slow.log" if master == "own" else f"{LOG_ROOT}/{name}.slow.log",
+        "php_ini_directory": None,
+        "php_ini": None,
+        "ping_script": None,
+        "ping_target": PING_PATH,
+    }
+
+
+def of_php_cgi(site: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site has whose socket php-cgi serves, which knows neither pools nor a status nor a ping."""
+    name, version = site["name"], site["php_version"]
+    chain = timeouts.derive_php_cgi(site["timeout"], seconds_of(of_php(site, "default_socket_timeout")))
+    directory = f"{PHP_CGI_ROOT}/{name}"
+    ping = f"{directory}/ping.php"
+    return {
+        "timeout": chain.as_dict(),
+        "pm": {key: site["pm"][key] for key in PM_OF_PHP_CGI},
+        "settings": settings_of_php_cgi(site, chain.default_socket_timeout),
+        "problems": [
+            ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.php_cgi_problems(chain)]),
+            *((field, unfit_patience(site[field])) for field in ("php_value", "php_admin_value")),
+        ],
+        "packages": [f"php{version}-cgi"] if version else [],
+        "fpm_directory": None,
+        "fpm_config": None,
+        **status_of(name, has_one=False),
+        "slow_log": None,
+        "php_ini_directory": directory,
+        "php_ini": f"{directory}/php.ini",
+        "ping_script": ping,
+        "ping_target": ping,
+    }
+
+
+def status_of(name: str, has_one: bool) -> dict[str, str | None]:
+    """The socket of FPM's status, or where it may have been left of one that the site had."""
+    path = f"{STATUS_ROOT}/{name}.sock"
+    return {"status_socket": path if has_one else None, "status_left": None if has_one else path}
+
+
+def of_php(site: Mapping[str, Any], setting: str) -> str | None:
+    """A setting of PHP, if the operator has given one."""
+    given: str | None = {**site["php_value"], **site["php_admin_value"]}.get(setting)
+    return given
+
+
+def settings_of_php_cgi(site: Mapping[str, Any], socket_timeout: int) -> dict[str, str]:
+    """What php-cgi must have and FPM need not be told, as far as the operator says nothing of it."""
+    settings = {
+        "disable_functions": ",".join(f"pcntl_{function}" for function in PCNTL),
+        "default_socket_timeout": str(socket_timeout),
+    }
+    return {key: value for key, value in settings.items() if of_php(site, key) is None}
 
 
 def process_manager_of(site: Mapping[str, Any]) -> str:
@@ -165,19 +261,16 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     wrapper = f"{wrapper_directory}/{name}"
     suexec = "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom"
     version = site["php_version"]
-    chosen = {**site["php_value"], **site["php_admin_value"]}
-    patience, body = chosen.get("default_socket_timeout"), chosen.get("post_max_size", "8M")
-    chain = timeouts.derive_fcgid(site["timeout"], seconds_of(patience))
-    settings = {
-        "disable_functions": ",".join(f"pcntl_{function}" for function in PCNTL),
-        "default_socket_timeout": str(chain.default_socket_timeout),
-        "post_max_size": body,
-    }
+    body = of_php(site, "post_max_size")
+    chain = timeouts.derive_fcgid(site["timeout"], seconds_of(of_php(site, "default_socket_timeout")))
     return {
         "timeout": chain.as_dict(),
         "pm": {key: site["pm"][key] for key in PM_OF_FCGID},
         "limits": {},
-        "settings": {key: value for key, value in settings.items() if key not in chosen},
+        "settings": {
+            **settings_of_php_cgi(site, chain.default_socket_timeout),
+            **({"post_max_size": "8M"} if body is None else {}),
+        },
         "problems": [
             ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.fcgid_problems(chain)]),
             *((field, unfit_settings(site[field])) for field in ("php_value", "php_admin_value")),
@@ -198,11 +291,50 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "process_plan_enabled": f"{APACHE_ROOT}/conf-enabled/fastcgi-fcgid.conf",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
+        "ping_script": None,
         # no less than PHP takes, which itself has words for what is too much
-        "body_limit": bytes_of(body) or 2**63 - 1,
+        "body_limit": bytes_of(body or "8M") or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
         "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], chain.as_dict()),
     }
+
+
+def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site has for which Apache takes on the site's account, and runs PHP as a part of itself."""
+    version = site["php_version"]
+    directory = f"{MOD_PHP_ROOT}/{site['name']}"
+    return {
+        "timeout": {clock: site["timeout"].get(clock, 30) for clock in timeouts.OF_MOD_PHP},
+        "limits": {},
+        "settings": {},
+        "problems": [(field, unfit_inside_apache(site[field])) for field in ("php_value", "php_admin_value")],
+        "wrapper_root": None,
+        "socket": None,
+        "probe_urls": probe_urls(site),
+        # none that the question would start
+        "service_unit": "",
+        "ping_directory": directory,
+        "ping_script": f"{directory}/ping.php",
+        "php_addresses": [],
+        "packages": ["libapache2-mpm-itk", *([f"libapache2-mod-php{version}"] if version else [])],
+        "php_module": version and f"php{version}",
+        "shared_ini": version and f"{PHP_ROOT}/{version}/apache2/conf.d/zz-fastcgi.ini",
+    }
+
+
+def unfit_inside_apache(settings: Mapping[str, str]) -> Iterable[str]:
+    """Settings that are not one site's to make, and a word that mod_php takes for nothing."""
+    for key, value in settings.items():
+        if key in CACHE_GUARDS:
+            yield (
+                f"{key}: with engine mpm_itk there is one opcode cache for all sites, and this keeps them "
+                f"from each other's scripts (SEC-07); leave it out"
+            )
+        elif value.lower() == "none":
+            yield (
+                f"{key}: {shown(value)} is nothing at all to mod_php, which would leave the setting empty; "
+                f"set it in the application, or use another engine"
+            )
 
 
 def two_hosts(site: Mapping[str, Any]) -> bool:
@@ -220,11 +352,17 @@ def bytes_of(size: str) -> int:
     return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2].upper()] if found else 0
 
 
-def unfit_settings(settings: Mapping[str, str]) -> Iterable[str]:
-    """Settings that mod_fcgid's own must fit to, and that it could not be fitted to."""
-    patience, body = settings.get("default_socket_timeout"), settings.get("post_max_size")
+def unfit_patience(settings: Mapping[str, str]) -> Iterable[str]:
+    """A setting that Apache's own patience must fit to, and could not be fitted to."""
+    patience = settings.get("default_socket_timeout")
     if patience is not None and seconds_of(patience) is None:
         yield f"default_socket_timeout: {shown(patience)} is not a whole number of seconds"
+
+
+def unfit_settings(settings: Mapping[str, str]) -> Iterable[str]:
+    """Settings that mod_fcgid's own must fit to, and that it could not be fitted to."""
+    yield from unfit_patience(settings)
+    body = settings.get("post_max_size")
     if body is not None and not re.fullmatch(r"[0-9]{1,12}[KMGkmg]?", body):
         yield f"post_max_size: {shown(body)} is not a size in bytes such as 16M; 0 is no limit"
 

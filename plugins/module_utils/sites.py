@@ -16,12 +16,16 @@ from typing import Any
 
 from .host_paths import APACHE_ROOT, LOG_ROOT, SITES_ROOT, STATE_ROOT, WRAPPER_ROOT, within
 from .site_engines import (
+    CACHE_GUARDS,
     ENGINES,
     FCGID_PROCESSES,
-    FOREIGN_OF_TABLES,
+    OTHER_DEFAULTS,
+    PARTS_OF_FOREIGN,
     PROCESS_MANAGERS,
     SEAMS,
     behind_a_socket,
+    foreign,
+    inside_apache,
     process_manager_of,
     spawned,
     two_hosts,
@@ -55,9 +59,6 @@ STATES = ("present", "absent")
 
 SHARED_STOP_LIMIT = 540
 """Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
-
-CACHE_GUARDS = frozenset(("opcache.validate_permission", "opcache.validate_root", "opcache.restrict_api"))
-"""What keeps the sites of a shared master out of each other's cached scripts."""
 
 
 class InvalidSites(ValueError):
@@ -193,7 +194,10 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
     behind = process_manager_of(site)
     seam = SEAMS[site["engine"]][behind]
-    of_the_engine = spawned(site) if seam == "wrapper" else behind_a_socket(site, master)
+    if seam == "socket":
+        of_the_engine = behind_a_socket(site, master)
+    else:
+        of_the_engine = spawned(site) if seam == "wrapper" else inside_apache(site)
     admin_value = {
         "max_execution_time": str(of_the_engine["timeout"]["max_execution_time"]),
         "session.save_path": f"{state}/sessions",
@@ -276,7 +280,7 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         errors.extend(shared_problems(common, DEFAULTS_LABEL))
     if not isinstance(sites, (list, tuple)):
         raise InvalidSites([*errors, f"sites: {shown(sites)} is not a list"])
-    usual = merged(DEFAULTS, common)
+    usual = {engine: merged({**DEFAULTS, **OTHER_DEFAULTS.get(engine, {})}, common) for engine in ENGINES}
     result: list[tuple[str, dict[str, Any]]] = []
     labels: dict[str, str] = {}
     for index, given in enumerate(sites):
@@ -299,14 +303,21 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
             continue
         if given.get("user") is None:
             errors.extend(default_account_problems(own["name"], label))
-        errors.extend(f"{label}.{problem}" for problem in engine_problems(common, own))
+        engine = own.get("engine") or common.get("engine") or DEFAULTS["engine"]
+        errors.extend(f"{label}.{problem}" for problem in engine_problems(engine, common, own))
         undone = {field: None for field in NOTHING_BY_CHOICE if given.get(field, field) is None}
+        one = resolved(merged(usual[engine], undone, own), label, errors, master)
         if master == "shared":
             errors.extend(shared_problems(own, label))
-        result.append((label, resolved(merged(usual, undone, own), label, errors, master)))
+            if (one["seam"], one["process_manager"]) == ("socket", "php_cgi"):
+                errors.append(
+                    f'{label}.process_manager: "php_cgi" has a service for each site, and a shared master is '
+                    f"FPM's; leave it out, or give the sites masters of their own (fpm_pool_master: own)"
+                )
+        result.append((label, one))
     errors.extend(collisions(result))
     if master == "shared":
-        errors.extend(share_clocks([(label, site) for label, site in result if site["seam"] == "socket"]))
+        errors.extend(share_clocks([entry for entry in result if entry[1]["process_manager"] == "fpm"]))
     if errors:
         raise InvalidSites(errors)
     return [site for label, site in result]
@@ -357,16 +368,17 @@ def default_account_problems(name: str, label: str) -> Iterable[str]:
         yield f"{label}.user: defaults to the site's name, but {reason}"
 
 
-def engine_problems(common: Mapping[str, Any], own: Mapping[str, Any]) -> Iterable[str]:
-    """What was asked for, and the site's engine cannot do."""
-    engine = own.get("engine") or common.get("engine") or DEFAULTS["engine"]
+def engine_problems(engine: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> Iterable[str]:
+    """What was asked for, and the site's engine, or what runs PHP there, cannot do."""
     behind = own.get("process_manager") or common.get("process_manager")
-    if behind and behind not in SEAMS[engine]:
+    manager = process_manager_of({"engine": engine, "process_manager": behind})
+    if behind and behind != manager:
         yield (
             f"process_manager: {shown(behind)} does not go with engine {engine}, which has "
             f"{' or '.join(SEAMS[engine])}; leave it out"
         )
-    for field, table, key, reason in FOREIGN_OF_TABLES[engine]:
+    for field, reason in foreign(engine, manager).items():
+        table, key = PARTS_OF_FOREIGN[field]
         for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
             if table in given and (not key or key in given[table]):
                 yield f"{field}{whose}: {reason}; leave it out"
@@ -401,6 +413,30 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
         for field, own in directories(site):
             yield from foreign_paths(label, field, own, site["user"], roots)
     yield from fcgid_collisions([(label, site) for label, site in sites if site["engine"] == "fcgid"], roots)
+    yield from one_apache(sites)
+
+
+def one_apache(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
+    """MPM ITK is the whole Apache's, and so is the PHP in it."""
+    inside = [(label, site) for label, site in sites if site["seam"] == "apache"]
+    if not inside:
+        return
+    first, example = inside[0]
+    for label, site in sites:
+        if site["seam"] != "apache":
+            yield (
+                f"{label}.engine: {site['engine']} cannot be on a host with sites of engine "
+                f"{example['engine']}, such as {first}: the MPM is one for the whole Apache. Give all sites "
+                f"of the host the engine {example['engine']}, or none"
+            )
+        elif None not in (site["php_version"], example["php_version"]) and (
+            site["php_version"] != example["php_version"]
+        ):
+            yield (
+                f"{label}.php_version: {shown(site['php_version'])} is another one than that of {first} "
+                f"({shown(example['php_version'])}); with engine {site['engine']} PHP is a part of Apache, "
+                f"so there is one for all sites"
+            )
 
 
 def fcgid_collisions(

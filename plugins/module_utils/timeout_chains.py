@@ -13,6 +13,7 @@ from typing import Any
 
 from . import apache_handlers, php_servers
 from .apache_handlers import Analysis, Handler, Host, Value
+from .host_paths import PHP_CGI_ROOT, within
 from .php_servers import PhpServers
 from .settings import Setting
 from .timeout_rules import Chain, Clock
@@ -49,16 +50,18 @@ def chains(apache: Analysis, php: PhpServers) -> Iterator[Chain]:
                 continue
             fronts: list[apache_handlers.Backend | None] = [*handler.backends] or [None]
             for front in fronts:
-                if not (front and answered_by_fpm(front, php)):
+                if not (front and answered_at_once(front, php)):
                     yield chain(apache, host, handler, front, php)
 
 
-def answered_by_fpm(front: apache_handlers.Backend, php: PhpServers) -> bool:
-    """Whether requests go to a page of FPM's own, for which no script runs: its ping or its status."""
+def answered_at_once(front: apache_handlers.Backend, php: PhpServers) -> bool:
+    """Whether requests go to no script of a site: to FPM's own pages, or to what stands for its ping."""
     if front.path in ("", "/") or front.address.undecided:
         return False
     back = php.behind(str(front.address.value or ""))
-    return back is not None and any(page == front.path for page in back.pages())
+    if back is None:
+        return False
+    return front.path in back.pages() or (back.kind == "php_cgi" and within(front.path, PHP_CGI_ROOT))
 
 
 def chain(
@@ -186,6 +189,10 @@ def php_clocks(back: php_servers.Backend, document_root: str, server: str) -> It
             yield "pm", Clock("pm", back.pool.get("pm"))
         for name, label in UNIT_CLOCKS.items():
             yield name, Clock(label, getattr(back, name))
+    elif back.kind == "php_cgi":
+        yield "max_children", Clock("PHP_FCGI_CHILDREN", back.max_children)
+        yield "backlog", Clock("Backlog", back.backlog)
+        yield "stop_timeout", Clock(UNIT_CLOCKS["stop_timeout"], back.stop_timeout)
     elif back.kind == "wrapper":
         yield "php_children", Clock("PHP_FCGI_CHILDREN", back.children)
         yield "php_max_requests", Clock("PHP_FCGI_MAX_REQUESTS", back.max_requests)

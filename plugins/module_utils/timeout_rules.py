@@ -236,6 +236,7 @@ def spelled(seconds: float) -> str:
 # ---------------------------------------------------------------- PHP-FPM
 
 FPM = ("fpm",)
+SOCKET = ("fpm", "php_cgi")
 PROXY = ("proxy_fcgi",)
 
 
@@ -315,7 +316,7 @@ def php_first(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         )
 
 
-@rule("TMO-06", "info", "a tenant cannot raise PHP's limit", backends=("fpm", "wrapper"))
+@rule("TMO-06", "info", "a tenant cannot raise PHP's limit", backends=("fpm", "php_cgi", "wrapper"))
 def locked(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.value("max_execution_time_locked"):
         how = (
@@ -374,7 +375,7 @@ def taken_at_once(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         )
 
 
-@rule("TMO-10", "critical", "a full queue does not hold Apache's workers", engines=PROXY, backends=FPM)
+@rule("TMO-10", "critical", "a full queue does not hold Apache's workers", engines=PROXY, backends=SOCKET)
 def queue_is_long(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.chain.address.startswith("/"):
         return
@@ -402,7 +403,7 @@ def reuse_and_limit(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         )
 
 
-@rule("TMO-16", "critical", "kept connections leave workers free", engines=PROXY, backends=FPM)
+@rule("TMO-16", "critical", "kept connections leave workers free", engines=PROXY, backends=SOCKET)
 def reuse_and_workers(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.value("enablereuse"):
         return
@@ -411,7 +412,7 @@ def reuse_and_workers(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield (
             f"enablereuse is on: Apache may keep {kept} connections, each of which holds one of {children} "
             f"workers while it is idle, until others get none",
-            f"enablereuse off, or pm.max_children of at least {kept}",
+            f"enablereuse off, or {view.clock('max_children').label} of at least {kept}",
             ("enablereuse", "kept_connections", "max_children"),
         )
 
@@ -477,13 +478,13 @@ def finished_too(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         )
 
 
-@rule("CAP-01", "medium", "no site can take all of Apache's workers", backends=FPM)
+@rule("CAP-01", "medium", "no site can take all of Apache's workers", backends=SOCKET)
 def share_of_workers(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     children, workers = view.value("max_children"), view.value("max_request_workers")
     if children >= workers:
         yield (
-            f"the pool's {children} workers can hold all {workers} workers of Apache",
-            f"pm.max_children of at most {max(1, workers // 2)}",
+            f"the site's {children} workers can hold all {workers} workers of Apache",
+            f"{view.clock('max_children').label} of at most {max(1, workers // 2)}",
             ("max_children", "max_request_workers"),
         )
 

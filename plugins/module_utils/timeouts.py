@@ -27,6 +27,9 @@ Engine fcgid has no master that could end a request. There mod_fcgid does it, an
     Apache gives up after so long without a byte from PHP, and the process is killed (TMO-17).
 ``busy_timeout`` (FcgidBusyTimeout)
     Wall clock: a process that has been busy with one request for so long is killed (TMO-18).
+
+php-cgi behind a socket has nobody who could end a request: no clock on the wall bounds it (TMO-01). It has
+``max_execution_time``, ``default_socket_timeout``, ``proxy_timeout`` and ``stop_timeout``.
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ OF_FPM = (
     "stop_timeout",
 )
 OF_FCGID = ("max_execution_time", "io_timeout", "busy_timeout")
+OF_PHP_CGI = ("max_execution_time", "proxy_timeout", "stop_timeout")
+OF_MOD_PHP = ("max_execution_time",)
 SETTABLE = tuple(dict.fromkeys(OF_FPM + OF_FCGID))
 
 
@@ -171,10 +176,15 @@ def derive_fcgid(given: Mapping[str, int], socket_timeout: int | None = None) ->
     silence = given.get("io_timeout", limit + 5)
     return FcgidChain(
         max_execution_time=limit,
-        default_socket_timeout=max(1, min(60, silence - 1)) if socket_timeout is None else socket_timeout,
+        default_socket_timeout=below(silence) if socket_timeout is None else socket_timeout,
         io_timeout=silence,
         busy_timeout=given.get("busy_timeout", silence + 5),
     )
+
+
+def below(patience: int) -> int:
+    """PHP's own patience with others: its default of 60 s, or less where Apache has no more."""
+    return max(1, min(60, patience - 1))
 
 
 def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
@@ -205,6 +215,70 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
                 "busy_timeout",
                 f"{chain.busy_timeout} s is shorter than io_timeout ({chain.io_timeout} s), which would "
                 f"never pass (TMO-18); use at least {chain.io_timeout}",
+            )
+        )
+    return found
+
+
+# ---------------------------------------------------------------- php-cgi behind a socket
+
+
+@dataclass(frozen=True)
+class PhpCgiChain:
+    """A complete chain of a site with php-cgi behind its socket. Nothing there ends a request that waits."""
+
+    max_execution_time: int
+    default_socket_timeout: int
+    proxy_timeout: int
+    stop_timeout: int
+
+    def as_dict(self) -> dict[str, float]:
+        return dict(vars(self))
+
+
+def derive_php_cgi(given: Mapping[str, int], socket_timeout: int | None = None) -> PhpCgiChain:
+    """Complete a chain of php-cgi from the values that are given; each follows from the one inside it.
+
+    :param socket_timeout: PHP's setting, where there is one; otherwise its own 60 s, or less if it must be.
+    """
+    limit = given.get("max_execution_time", 30)
+    silence = given.get("proxy_timeout", limit + 5)
+    return PhpCgiChain(
+        max_execution_time=limit,
+        default_socket_timeout=below(silence) if socket_timeout is None else socket_timeout,
+        proxy_timeout=silence,
+        stop_timeout=given.get("stop_timeout", silence),
+    )
+
+
+def php_cgi_problems(chain: PhpCgiChain) -> list[tuple[str, str]]:
+    """Every link of the chain that does not hold, as (field, what is wrong and what would do)."""
+    found: list[tuple[str, str]] = []
+    if chain.proxy_timeout <= chain.max_execution_time:
+        found.append(
+            (
+                "proxy_timeout",
+                f"{chain.proxy_timeout} s is not longer than max_execution_time ({chain.max_execution_time} "
+                f"s): Apache would answer 504 while PHP runs on, and nothing ends it but PHP itself "
+                f"(TMO-30); use at least {chain.max_execution_time + 1}",
+            )
+        )
+    if not 0 < chain.default_socket_timeout < chain.proxy_timeout:
+        found.append(
+            (
+                "proxy_timeout",
+                f"{chain.proxy_timeout} s is not longer than PHP's default_socket_timeout "
+                f"({chain.default_socket_timeout} s): Apache would answer 504 while PHP still waits for "
+                f"others (TMO-30); use at least {chain.default_socket_timeout + 1}, or a "
+                f"default_socket_timeout between 1 and {chain.proxy_timeout - 1}",
+            )
+        )
+    if chain.stop_timeout < chain.proxy_timeout:
+        found.append(
+            (
+                "stop_timeout",
+                f"{chain.stop_timeout} s is shorter than proxy_timeout ({chain.proxy_timeout} s): a restart "
+                f"would cut off requests that Apache still waits for; use at least {chain.proxy_timeout}",
             )
         )
     return found

@@ -98,7 +98,7 @@ options:
     description:
       - Commands that must all end with status 0 against the staged files, each a list of arguments.
       - C({field}) in an argument stands for the sites' field of that name; such a command runs once for each
-        value that the sites have.
+        value that the sites have, and not at all for those where the field is empty.
       - C({scratch}) in an argument is an empty directory that goes away afterwards.
       - C({staged}) is a directory with a link to each file that was added or changed, under the file's own
         path, for a daemon that reads each file by itself. It goes away afterwards as well.

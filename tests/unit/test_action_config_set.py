@@ -119,6 +119,7 @@ COMMANDS = [
     ([["apache2ctl", "-t"], ["apache2ctl", "-t"]], [["apache2ctl", "-t"]]),
     ([["test", "{user}"]], [["test", "uk"], ["test", "other"]]),
     ([["fpm{version}", "-t"]], [["fpm8", "-t"]]),
+    ([["test", "{none}", "{user}"]], []),
     ([["ls", "{scratch}"]], [["ls", "{scratch}"]]),
     ([["ls", "{scratch}/{name}"]], [["ls", "{scratch}/alpha"], ["ls", "{scratch}/beta"]]),
     ([["ls", "{staged}"]], [["ls", "{staged}"]]),

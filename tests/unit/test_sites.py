@@ -5,9 +5,8 @@ import re
 import time
 
 import pytest
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import site_engines as engines
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
-from ansible_collections.webhosting.fastcgi.plugins.module_utils.site_engines import FOREIGN as FOREIGN_FIELDS
-from ansible_collections.webhosting.fastcgi.plugins.module_utils.site_engines import PM_OF_FCGID
 
 LONGEST_LABEL = "a" * 63
 LONGEST_HOST = ".".join([LONGEST_LABEL] * 3 + ["a" * 61])
@@ -26,9 +25,9 @@ def resolved(*given, defaults=None):
     return model.resolve(list(given), defaults)
 
 
-def errors_of(given, defaults=None):
+def errors_of(given, defaults=None, master="own"):
     with pytest.raises(model.InvalidSites) as caught:
-        model.resolve(given, defaults)
+        model.resolve(given, defaults, master)
     return caught.value.errors
 
 
@@ -832,51 +831,152 @@ def test_engine_decides_what_runs_php():
     assert resolved(site(engine="fcgid", process_manager="php_cgi"))[0]["process_manager"] == "php_cgi"
 
 
-@pytest.mark.parametrize(("engine", "other"), [("proxy_fcgi", "php_cgi"), ("fcgid", "fpm")])
-def test_engine_and_process_manager_that_contradict_each_other_are_refused(engine, other):
-    mine = "fpm" if other == "php_cgi" else "php_cgi"
+def test_php_cgi_and_fpm_go_behind_the_same_socket():
+    fpm, cgi = resolved(site(), site("beta", process_manager="php_cgi"))
+    assert (fpm["seam"], cgi["seam"], cgi["process_manager"]) == ("socket", "socket", "php_cgi")
+    same = ("socket_bound", "worker", "socket_unit", "service_unit", "session_directory", "snippet")
+    assert {key: cgi[key].replace("beta", "alpha") for key in same} == {key: fpm[key] for key in same}
+    assert (cgi["fpm_config"], cgi["status_socket"], fpm["php_ini"]) == (None, None, None)
+    assert cgi["php_ini"] == "/etc/fastcgi/php-cgi/beta/php.ini"
+    assert "pcntl_fork" in cgi["php_admin_value"]["disable_functions"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "other", "mine"),
+    [
+        ("proxy_fcgi", "mod_php", "fpm or php_cgi"),
+        ("fcgid", "fpm", "php_cgi"),
+        ("mpm_itk", "fpm", "mod_php"),
+        ("mpm_itk", "php_cgi", "mod_php"),
+    ],
+)
+def test_engine_and_process_manager_that_contradict_each_other_are_refused(engine, other, mine):
     wanted = f'process_manager: "{other}" does not go with engine {engine}, which has {mine}; leave it out'
     assert errors_of([site(engine=engine, process_manager=other)]) == [f"sites[0] (alpha).{wanted}"]
     assert errors_of([site(engine=engine)], {"process_manager": other}) == [f"sites[0] (alpha).{wanted}"]
 
 
-# engine, field, value, what the reason says
+CGI = {"process_manager": "php_cgi"}
+ITK = {"engine": "mpm_itk"}
+FCGID = {"engine": "fcgid"}
+# what kind of site, field, value, what the reason says
 FOREIGN = [
-    ("proxy_fcgi", "timeout.io_timeout", 60, "is a clock of fcgid; those of proxy_fcgi are max_exec"),
-    ("proxy_fcgi", "timeout.busy_timeout", 60, "is a clock of fcgid"),
-    ("fcgid", "timeout.proxy_timeout", 60, "is a clock of FPM; those of fcgid are max_execution_time, io_"),
-    ("fcgid", "timeout.request_terminate_timeout", 60, "is a clock of FPM"),
-    ("fcgid", "timeout.request_slowlog_timeout", 6, "is a clock of FPM"),
-    ("fcgid", "timeout.process_control_timeout", 600, "is a clock of FPM"),
-    ("fcgid", "timeout.stop_timeout", 600, "is a clock of FPM"),
-    ("fcgid", "pm.mode", "static", "is for FPM; of pm, fcgid has max_children, process_idle_timeout, max_re"),
-    ("fcgid", "pm.start_servers", 2, "is for FPM"),
-    ("fcgid", "pm.min_spare_servers", 2, "is for FPM"),
-    ("fcgid", "pm.max_spare_servers", 2, "is for FPM"),
-    ("fcgid", "pm.max_spawn_rate", 2, "is for FPM"),
-    ("fcgid", "limits.memory_max", "1G", "is for engines with a unit per site"),
-    ("fcgid", "limits.tasks_max", 64, "is for engines with a unit per site"),
-    ("fcgid", "socket", "/run/x/y", "mod_fcgid makes its sockets itself"),
+    ({}, "timeout.io_timeout", 60, "is not for FPM, which of timeout has max_execution_time, request_slow"),
+    ({}, "timeout.busy_timeout", 60, "is not for FPM"),
+    (FCGID, "timeout.proxy_timeout", 60, "is not for fcgid, which of timeout has max_execution_time, io_t"),
+    (FCGID, "timeout.request_terminate_timeout", 60, "is not for fcgid"),
+    (FCGID, "timeout.request_slowlog_timeout", 6, "is not for fcgid"),
+    (FCGID, "timeout.process_control_timeout", 600, "is not for fcgid"),
+    (FCGID, "timeout.stop_timeout", 600, "is not for fcgid"),
+    (FCGID, "pm.mode", "static", "is not for fcgid, which of pm has max_children, process_idle_timeout, m"),
+    (FCGID, "pm.start_servers", 2, "is not for fcgid"),
+    (FCGID, "pm.min_spare_servers", 2, "is not for fcgid"),
+    (FCGID, "pm.max_spare_servers", 2, "is not for fcgid"),
+    (FCGID, "pm.max_spawn_rate", 2, "is not for fcgid"),
+    (FCGID, "limits.memory_max", "1G", "is for engines with a unit per site"),
+    (FCGID, "limits.tasks_max", 64, "is for engines with a unit per site"),
+    (FCGID, "socket", "/run/x/y", "mod_fcgid makes its sockets itself"),
+    (CGI, "timeout.request_terminate_timeout", 60, "is not for php_cgi behind a socket, which of timeout"),
+    (CGI, "timeout.request_slowlog_timeout", 6, "has max_execution_time, proxy_timeout, stop_timeout"),
+    (CGI, "timeout.process_control_timeout", 60, "is not for php_cgi"),
+    (CGI, "timeout.io_timeout", 60, "is not for php_cgi"),
+    (CGI, "pm.mode", "static", "is not for php_cgi behind a socket, which of pm has max_children, max_req"),
+    (CGI, "pm.process_idle_timeout", 5, "is not for php_cgi"),
+    (ITK, "timeout.proxy_timeout", 60, "is not for mpm_itk, which of timeout has max_execution_time"),
+    (ITK, "pm.max_requests", 60, "is not for mpm_itk, which of pm has max_children"),
+    (ITK, "limits.memory_max", "1G", "with mpm_itk PHP runs in Apache's own unit"),
+    (ITK, "socket", "/run/x/y", "with mpm_itk PHP is a part of Apache"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("engine", "where", "value", "reason"), FOREIGN)
-def test_field_that_the_engine_has_no_use_for_is_refused(engine, where, value, reason):
+@pytest.mark.parametrize(("kind", "where", "value", "reason"), FOREIGN)
+def test_field_that_the_engine_has_no_use_for_is_refused(kind, where, value, reason):
     field, _, key = where.partition(".")
     given = {field: {key: value} if key else value}
     told = "limits" if field == "limits" else where
-    (error,) = errors_of([site(engine=engine, **given)])
+    (error,) = errors_of([site(**kind, **given)])
     assert error.startswith(f"sites[0] (alpha).{told}: ")
     assert reason in error
     if field != "socket":
-        (error,) = errors_of([site(engine=engine)], given)
+        (error,) = errors_of([site(**kind)], given)
         assert error.startswith(f"sites[0] (alpha).{told} (from the site defaults): ")
 
 
-def test_every_field_of_pm_and_every_clock_is_for_an_engine_or_refused():
-    both = {"max_execution_time", *PM_OF_FCGID}
-    refused = {where.partition(".")[2] for fields in FOREIGN_FIELDS.values() for where in fields} - {""}
-    assert refused == {*model.TABLES["timeout"], *model.TABLES["pm"]} - both
+@pytest.mark.parametrize(("engine", "manager"), [(e, m) for e in engines.SEAMS for m in engines.SEAMS[e]])
+@pytest.mark.parametrize("table", ["pm", "timeout"])
+def test_every_key_is_one_that_the_site_has_or_refused(engine, manager, table):
+    one = resolved(site(engine=engine, process_manager=manager, pm={"max_children": 2}))[0]
+    every = {*model.TABLES[table]}
+    has = every if (table, manager) == ("pm", "fpm") else every.intersection(one[table])
+    refused = {where.partition(".")[2] for where in engines.foreign(engine, manager) if "." in where}
+    assert refused.intersection(every) == every - has
+
+
+# ---------------------------------------------------------------- php-cgi behind a socket
+
+
+def test_chain_of_php_cgi_follows_from_its_innermost_clock():
+    one = resolved(site(timeout={"max_execution_time": 300}, **CGI))[0]
+    assert one["timeout"] == {
+        "max_execution_time": 300,
+        "default_socket_timeout": 60,
+        "proxy_timeout": 305,
+        "stop_timeout": 305,
+    }
+
+
+# timeout, settings, the one message
+CGI_CHAINS = [
+    ({"proxy_timeout": 30}, {}, "timeout.proxy_timeout: 30 s is not longer than max_execution_time (30 s)"),
+    ({"stop_timeout": 34}, {}, "timeout.stop_timeout: 34 s is shorter than proxy_timeout (35 s)"),
+    ({}, {"default_socket_timeout": 35}, "timeout.proxy_timeout: 35 s is not longer than PHP's default_so"),
+    ({}, {"default_socket_timeout": -1}, "timeout.proxy_timeout: 35 s is not longer than PHP's default_so"),
+    ({}, {"default_socket_timeout": "1m"}, 'php_value.default_socket_timeout: "1m" is not a whole number'),
+]
+
+
+@pytest.mark.parametrize(("timeout", "settings", "message"), CGI_CHAINS)
+def test_chain_of_php_cgi_that_does_not_hold_is_refused(timeout, settings, message):
+    (error,) = errors_of([site(timeout=timeout, php_value=settings, **CGI)])
+    assert error.startswith(f"sites[0] (alpha).{message}")
+
+
+def test_php_cgi_has_a_service_of_its_own_and_no_shared_master():
+    (error,) = errors_of([site(limits={}, **CGI), site("beta")], master="shared")
+    assert error.startswith('sites[0] (alpha).process_manager: "php_cgi" has a service for each site')
+    assert model.resolve([site(engine="fcgid")], master="shared")
+
+
+# ---------------------------------------------------------------- MPM ITK
+
+
+def test_site_of_mpm_itk_has_no_limit_that_nobody_asked_for():
+    assert resolved(site(**ITK))[0]["pm"] == {}
+    assert resolved(site(pm={"max_children": 5}, **ITK))[0]["pm"] == {"max_children": 5}
+    assert resolved(site(**ITK), defaults={"pm": {"max_children": 6}})[0]["pm"] == {"max_children": 6}
+
+
+@pytest.mark.parametrize("other", ["proxy_fcgi", "fcgid"])
+def test_mpm_itk_shares_no_host_with_another_engine(other):
+    (error,) = errors_of([site(**ITK), site("beta", engine=other)])
+    assert error == (
+        f"sites[1] (beta).engine: {other} cannot be on a host with sites of engine mpm_itk, such as "
+        f"sites[0] (alpha): the MPM is one for the whole Apache. Give all sites of the host the engine "
+        f"mpm_itk, or none"
+    )
+
+
+def test_there_is_one_php_in_apache():
+    (error,) = errors_of([site(php_version="8.2", **ITK), site("beta", php_version="8.4", **ITK)])
+    assert error.startswith('sites[1] (beta).php_version: "8.4" is another one than that of sites[0] (alpha)')
+
+
+@pytest.mark.parametrize("field", ["php_value", "php_admin_value"])
+def test_word_that_mod_php_takes_for_nothing_is_refused(field):
+    given = {field: {"session.cookie_samesite": "None"}}
+    (error,) = errors_of([site(**given, **ITK)])
+    assert error.startswith(f'sites[0] (alpha).{field}.session.cookie_samesite: "None" is nothing at all')
+    assert resolved(site(**given))
 
 
 def test_paths_of_a_wrapper_tell_its_account():
@@ -893,7 +993,7 @@ def test_paths_of_a_wrapper_tell_its_account():
     assert apart["socket"] is None
 
 
-@pytest.mark.parametrize("engine", ["proxy_fcgi", "fcgid"])
+@pytest.mark.parametrize("engine", model.ENGINES)
 def test_the_snippet_has_one_place_whatever_the_engine(engine):
     assert resolved(site(engine=engine))[0]["snippet"] == "/etc/apache2/fastcgi/alpha.conf"
 

@@ -94,8 +94,8 @@ FIELDS = {
     "wrapper_root": (["/srv/wrapper"], str, PATH),
     "php_version": (["8.2"], str, set(string.digits + ".")),
     "front_controller": (["index.php"], str, LETTERS | set("._-")),
-    "engine": (["proxy_fcgi", "fcgid"], str, set()),
-    "process_manager": (["fpm", "php_cgi"], str, set()),
+    "engine": (["proxy_fcgi", "fcgid", "mpm_itk"], str, set()),
+    "process_manager": (["fpm", "php_cgi", "mod_php"], str, set()),
     "htaccess": (["safe"], str, set()),
     "state": (["present"], str, set()),
     # none that is special between the double quotes of an ini file, nor any that could be

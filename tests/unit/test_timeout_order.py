@@ -51,6 +51,14 @@ def test_a_page_that_fpm_answers_itself_is_no_way_to_php():
     assert ways == ["ProxyPassMatch ^/app$", ""]
 
 
+def test_what_stands_for_the_ping_of_php_cgi_is_none_either():
+    (verdict,) = verdicts(CORPUS / "php_cgi_behind_a_socket")
+    clocks = {name: clock.setting.value for name, clock in verdict.chain.clocks.items()}
+    assert (clocks["max_execution_time"], clocks["max_execution_time_locked"]) == (30, True)
+    assert (clocks["default_socket_timeout"], clocks["proxy_timeout"], clocks["stop_timeout"]) == (34, 35, 35)
+    assert (clocks["max_children"], clocks["backlog"]) == (10, 4096)
+
+
 def test_the_classical_configuration_is_told_in_full():
     """TMO-03, with both values, where they stand, and what would do."""
     text = "\n".join(timeout_report.table(verdicts(CORPUS / "classical_margins")))

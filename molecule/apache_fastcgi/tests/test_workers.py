@@ -84,6 +84,34 @@ def test_a_silent_script_is_ended_by_fpm_before_apache_gives_up(host, get):
     assert get(SITES["uk2"]).body == "index of uk2"
 
 
+# ---------------------------------------------------------------- php-cgi
+
+CGI = "http://cgi.example"
+
+
+def test_a_silent_script_of_php_cgi_is_given_up_and_runs_on(host, get):
+    """TMO-01, TMO-30: nothing ends it, and the other processes serve the site meanwhile."""
+    answer, seconds = elapsed(get, f"{CGI}/sleep.php?seconds=9")
+    assert answer.status == 504
+    assert 5.5 < seconds < 8
+    assert get(CGI).body == "index of cgi"
+    assert host.check_output("grep -c /run/fastcgi/cgi.sock /proc/net/unix") == "2"
+
+
+def test_probe_is_answered_by_php_cgi_itself(host, get):
+    """By a script of root's, which is run although the site's settings keep its own to other directories."""
+    number = "0" * 32
+    ask = [f"{CGI}/fastcgi-ping", "-H", f"Config-Set-Probe: {number}"]
+    assert get(ask[0]).status == 403
+    host.check_output(f"install -d -m 711 /run/config_set && touch /run/config_set/{number}")
+    try:
+        assert (get(*ask).status, get(*ask).body) == (200, "cgi")
+        host.check_output("systemctl stop fastcgi-cgi.socket fastcgi-cgi.service")
+        assert (get(*ask).status, get(*ask).body) == (503, "cgi")
+    finally:
+        host.check_output(f"systemctl start fastcgi-cgi.socket; rm /run/config_set/{number}")
+
+
 def test_a_site_with_more_time_is_left_alone(get):
     """The neighbour's short limits are its own."""
     assert get(f"{SITES['uk']}/sleep.php?seconds=5").body == "slept"

@@ -90,6 +90,12 @@ def beta(host):
 
 
 @pytest.fixture(scope="module")
+def cgi(host):
+    """The one with php-cgi."""
+    return Site(host, "cgi")
+
+
+@pytest.fixture(scope="module")
 def stranger(host):
     return Site(host, "stranger")
 

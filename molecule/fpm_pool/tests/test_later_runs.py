@@ -22,9 +22,10 @@ def after(observed):
 def test_change_of_one_site_leaves_the_others_alone(before, after):
     assert after["changing"] != before["changing"]
     assert after["beta"] == before["beta"] != 0
+    assert after["cgi"] == before["cgi"] != 0
 
 
-@pytest.mark.parametrize("name", ["beta", "changing"])
+@pytest.mark.parametrize("name", ["beta", "changing", "cgi"])
 def test_no_request_is_lost_meanwhile(host, observed, before, name):
     """The master from before answered first; at the end it was another one, where the site has changed."""
     answers = [json.loads(line) for line in observed(f"asking-{name}").splitlines()]
@@ -32,7 +33,27 @@ def test_no_request_is_lost_meanwhile(host, observed, before, name):
     said = [json.loads(answer["body"]) for answer in answers]
     assert {answer["uid"] for answer in said} == {host.user(name).uid}
     assert said[0]["master"] == before[name]
-    assert (said[-1]["master"] == before[name]) == (name == "beta")
+    assert (said[-1]["master"] == before[name]) == (name != "changing")
+
+
+def test_site_turns_to_php_cgi_and_loses_what_meets_its_socket_being_made_anew(observed, before):
+    """FPM has a second socket there, for its status."""
+    answers = [json.loads(line) for line in observed("asking-turning").splitlines()]
+    assert len([answer for answer in answers if answer["status"] != 200]) <= 2
+    assert len(answers) > 10
+    masters = [json.loads(answer["body"])["master"] for answer in answers if answer["status"] == 200]
+    assert masters[0] == before["turning"] != masters[-1]
+
+
+def test_process_manager_leaves_nothing_behind_when_it_changes(observed):
+    """No file, link or socket, and of the units not a letter, once the former one is back."""
+    first, turned, back = map(observed, ("before-turning", "turned", "turned-back"))
+    assert "/etc/fastcgi/php-cgi/turning/php.ini" in turned
+    assert "php-cgi8.2" in turned
+    assert "fpm" not in turned
+    assert "/run/fastcgi/status" not in turned
+    assert back == first
+    assert "php-fpm8.2" in first
 
 
 def test_new_value_is_in_effect(site):
@@ -45,14 +66,15 @@ def test_new_value_is_in_effect(site):
     assert seconds[1] < 2.8 < seconds[2]
 
 
-def test_removed_site_is_gone_from_the_service_manager(host, site, after):
-    leaving = site("leaving")
-    assert after["leaving"] == 0
-    assert host.run("ps -u leaving").rc == 1
-    assert leaving.show("LoadState") == "not-found"
-    assert host.run("systemctl cat fastcgi-leaving.socket").rc != 0
-    assert host.check_output("find /etc/fastcgi/fpm /etc/systemd /run/fastcgi -name '*leaving*'") == ""
-    assert host.run("systemctl is-failed 'fastcgi-leaving.*'").rc != 0
+@pytest.mark.parametrize("name", ["leaving", "cgi-leaving"])
+def test_removed_site_is_gone_from_the_service_manager(host, site, after, name):
+    assert after[name] == 0
+    assert host.run("ps -u %s", name).rc == 1
+    assert site(name).show("LoadState") == "not-found"
+    assert host.run("systemctl cat %s", f"fastcgi-{name}.socket").rc != 0
+    left = host.check_output(f"find /etc/fastcgi /etc/systemd /run/fastcgi -path '*{name}*' ! -type d")
+    assert left == ""
+    assert host.run("systemctl is-failed %s", f"fastcgi-{name}.*").rc != 0
 
 
 def test_removed_site_keeps_its_files(host):

@@ -35,6 +35,7 @@ def test_limits_reach_the_service_manager(site):
     limited = site("limited")
     assert limited.show("TasksMax") == "16"
     assert limited.show("MemoryMax") == str(64 << 20)
+    assert site("cgi").show("TasksMax") == "32"
 
 
 def test_processes_are_limited(needs_pids, site):

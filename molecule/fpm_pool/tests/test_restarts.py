@@ -8,21 +8,25 @@ import pytest
 SPIN = "$until = microtime(true) + 0.8; while (microtime(true) < $until); echo 'spun to its end';"
 
 
-@pytest.mark.parametrize("action", ["restart", "stop", "reload"])
-def test_running_request_ends_and_new_one_waits(alpha, action):
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [("alpha", "restart"), ("alpha", "stop"), ("alpha", "reload"), ("cgi", "restart"), ("cgi", "stop")],
+)
+def test_running_request_ends_and_new_one_waits(site, name, action):
     """REL-03, TMO-23."""
-    alpha.host.check_output(
-        " && ".join([alpha.writing("spin.php", SPIN), alpha.writing("next.php", "echo 'next';")])
+    one = site(name)
+    one.host.check_output(
+        " && ".join([one.writing("spin.php", SPIN), one.writing("next.php", "echo 'next';")])
     )
-    before = alpha.run("echo posix_getppid();").body
-    running, waiting = alpha.together(
-        alpha.asking("spin.php"),
-        f"sleep 0.3; systemctl {action} --no-block {alpha.service}; sleep 0.1; {alpha.asking('next.php')}",
+    before = one.run("echo posix_getppid();").body
+    running, waiting = one.together(
+        one.asking("spin.php"),
+        f"sleep 0.3; systemctl {action} --no-block {one.service}; sleep 0.1; {one.asking('next.php')}",
     )
     assert (running.status, running.body) == (200, "spun to its end")
     assert (waiting.status, waiting.body) == (200, "next")
     if action != "reload":
-        assert alpha.master != int(before)
+        assert one.master != int(before)
 
 
 def test_next_request_is_served_whenever_the_master_is_killed(beta):
@@ -36,20 +40,44 @@ def test_next_request_is_served_whenever_the_master_is_killed(beta):
     assert len(masters) == 10
 
 
-def test_stopped_service_leaves_its_socket(host, beta):
-    inode = host.check_output("stat --format=%%i %s", beta.socket)
-    host.check_output("systemctl stop %s", beta.service)
-    assert host.check_output("stat --format=%%i %s", beta.socket) == inode
-    assert host.run("ps -u beta").rc == 1
-    assert beta.run("echo 'back';").body == "back"
+def test_php_cgi_serves_on_when_its_processes_are_killed(cgi):
+    """Each connection waits for a process that is left, or for the next ones; five times in a row."""
+    kill = f"systemctl kill --signal=KILL {cgi.service}"
+    cgi.host.check_output(cgi.writing("pid.php", "echo posix_getppid();"))
+    answers = cgi.one_after_another(*[f"{kill}; {cgi.asking('pid.php')}"] * 5)
+    assert [answer.status for answer in answers] == [200] * 5
+    assert len({answer.body for answer in answers}) == 5
 
 
-def test_master_that_comes_and_goes_writes_nothing_to_the_journal_of_its_account(host, beta):
+def test_php_cgi_loses_no_request_when_processes_leave(cgi):
+    """T14: each leaves after 20 requests, and there is another one."""
+    cgi.host.check_output(cgi.writing("pid.php", "echo getmypid();"))
+    answers = cgi.one_after_another(*[cgi.asking("pid.php")] * 60)
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) >= 3
+
+
+@pytest.fixture(params=["beta", "cgi"])
+def coming_and_going(request, site):
+    return site(request.param)
+
+
+def test_stopped_service_leaves_its_socket(host, coming_and_going):
+    one = coming_and_going
+    inode = host.check_output("stat --format=%%i %s", one.socket)
+    host.check_output("systemctl stop %s", one.service)
+    assert host.check_output("stat --format=%%i %s", one.socket) == inode
+    assert host.run("ps -u %s", one.name).rc == 1
+    assert one.run("echo 'back';").body == "back"
+
+
+def test_master_that_comes_and_goes_writes_nothing_to_the_journal_of_its_account(host, coming_and_going):
     """Such a journal takes 8 MB for each account, and a thousand of them push each other out."""
+    one = coming_and_going
     start = host.check_output("date +@%s")
-    host.check_output("systemctl stop %s", beta.service)
-    assert beta.run("echo 'back';").body == "back"
-    host.check_output("systemctl stop %s && journalctl --sync", beta.service)
+    host.check_output("systemctl stop %s", one.service)
+    assert one.run("echo 'back';").body == "back"
+    host.check_output("systemctl stop %s && journalctl --sync", one.service)
     reading = f"journalctl --no-pager --output=cat --since={start}"
-    assert "PHP of site beta" in host.check_output(f"{reading} --unit={beta.service}")
-    assert host.check_output(f"{reading} --quiet _UID={host.user('beta').uid}") == ""
+    assert f"PHP of site {one.name}" in host.check_output(f"{reading} --unit={one.service}")
+    assert host.check_output(f"{reading} --quiet _UID={host.user(one.name).uid}") == ""

@@ -5,9 +5,10 @@ import json
 import pytest
 
 
-def test_socket_is_for_apache_alone(host, alpha):
-    """SEC-09: the tenant does not own it, so it cannot open it to others."""
-    socket = host.file(alpha.socket)
+@pytest.mark.parametrize("name", ["alpha", "cgi"])
+def test_socket_is_for_apache_alone(host, site, name):
+    """SEC-09, SEC-15: the tenant does not own it, so it cannot open it to others."""
+    socket = host.file(site(name).socket)
     assert socket.is_socket
     assert (socket.user, socket.group, socket.mode) == ("root", "www-data", 0o660)
 
@@ -22,8 +23,8 @@ def test_nobody_can_put_another_socket_in_its_place(host, alpha):
         assert directory.mode & 0o022 == 0, path
 
 
-@pytest.mark.parametrize("tenant", ["alpha", "beta", "stranger"])
-@pytest.mark.parametrize("target", ["alpha", "beta"])
+@pytest.mark.parametrize("tenant", ["alpha", "beta", "stranger", "cgi"])
+@pytest.mark.parametrize("target", ["alpha", "beta", "cgi"])
 def test_tenant_cannot_connect(host, site, tenant, target):
     """Whoever connects says what runs, and with which settings (SEC-02, SEC-12)."""
     answer = json.loads(host.check_output(site(target).asking("test.php", user=tenant)))
@@ -32,7 +33,7 @@ def test_tenant_cannot_connect(host, site, tenant, target):
 
 def test_site_costs_nothing_before_its_first_request(observed):
     users = {line.split()[0] for line in observed("idle-processes").splitlines()}
-    assert users.isdisjoint({"alpha", "beta", "changing", "leaving", "limited", "stranger"})
+    assert users.isdisjoint({"alpha", "beta", "changing", "leaving", "limited", "stranger", "cgi", "turning"})
     assert observed("idle-services") == ""
 
 

@@ -81,6 +81,19 @@ def test_finished_answer_does_not_outlive_the_clock(overdue, host, alpha):
     assert not host.file(f"{alpha.root}/survived").exists
 
 
+def test_php_cgi_ends_a_busy_script(host, cgi):
+    """TMO-06: it cannot give itself more time either."""
+    answer = cgi.run("set_time_limit(99); while (true);")
+    assert (answer.status, answer.body) == (500, "")
+    assert "Maximum execution time of 1 second exceeded" in host.file(f"{cgi.log}/php.log").content_string
+
+
+def test_nothing_ends_a_script_that_waits_behind_php_cgi(cgi):
+    """TMO-01: this is what it lacks."""
+    answer = cgi.run("sleep(6); echo 'waited';")
+    assert (answer.status, answer.body) == (200, "waited")
+
+
 def test_site_serves_on_afterwards(overdue, alpha):
     assert alpha.run("echo 'on';").body == "on"
 
