@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -75,3 +76,44 @@ def play(tmp_path_factory):
         )
 
     return play
+
+
+@pytest.fixture
+def asking(host):
+    """Ask sites for their page while something else goes on; then tell what each of them answered."""
+    script = Path(__file__).parent / "apache_vhost/files/poll.py"
+
+    class Asking:
+        def __init__(self, *names):
+            self.names = names
+
+        def __enter__(self):
+            host.check_output("printf %%s %s > /root/poll.py", script.read_text())
+            host.check_output("rm -f /root/answers")
+            # it ends by itself, should this test not come to it
+            start = (
+                "systemd-run --unit=asking --property=RuntimeMaxSec=300 python3 /root/poll.py /root/answers"
+            )
+            host.check_output(f"{start} {shlex.join(self.names)}")
+            return self
+
+        def __exit__(self, *_):
+            host.check_output("systemctl stop asking")
+
+        def answers(self, name):
+            lines = host.file("/root/answers").content_string.splitlines()
+            return [answer for answer in map(json.loads, lines) if answer["host"] == name]
+
+    return Asking
+
+
+NOT_TESTED = "not tested: "
+"""How the reason begins for which a test is left out, where somebody should know of it."""
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what was left out; `make test` repeats it at its end."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
+    for reason in sorted({reason.removeprefix("Skipped: ") for reason in reasons}):
+        if reason.startswith(NOT_TESTED):
+            terminalreporter.write_line(reason, yellow=True)

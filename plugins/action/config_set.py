@@ -81,8 +81,11 @@ class Renderer:
     def items(
         self, entry: dict[str, Any], sites: list[dict[str, Any]], prune: bool
     ) -> Iterator[dict[str, Any]]:
+        only = entry.get("only")
+        sites = [site for site in sites if model.chosen(site, only)]
         if not FIELD.search(entry["path"]):
-            yield self.item(entry, entry["path"], None, sites, prune)
+            if sites or not only:
+                yield self.item(entry, entry["path"], None, sites, prune)
             return
         for site in sites:
             for path in paths(entry["path"], site):
@@ -213,10 +216,13 @@ def octal(mode: Any, path: str) -> int:
 
 
 def left_alone(kinds: list[str], listed: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[str]:
-    """Names of the sites of which nothing is taken away; an empty one stands for what all sites share."""
+    """Names of the sites of which nothing is taken away, and paths; no name stands for what all share."""
     names = {"own": [site["name"] for site in own], "shared": [""]}
     names["others"] = sorted({site["name"] for site in listed}.difference(names["own"]))
-    return [name for kind in kinds for name in names[kind]]
+    unknown = [kind for kind in kinds if kind not in names and not kind.startswith("/")]
+    if unknown:
+        raise AnsibleActionFail(f"leave: {unknown[0]!r} is neither a path nor one of: {', '.join(names)}")
+    return [name for kind in kinds for name in names.get(kind, [kind])]
 
 
 def packed(payload: dict[str, Any]) -> str:

@@ -20,11 +20,20 @@ PHP_ROOT = "/etc/php"
 APACHE_ROOT = "/etc/apache2"
 UNIT_ROOT = "/etc/systemd/system"
 WRAPPER_ROOT = "/var/www/wrapper"
+VIRTUAL_ROOT = "/var/www/fastcgi"
+"""Paths by which mod_fastcgi knows the PHP behind a socket: no files, or links to document roots."""
+
+PREPEND = "/usr/local/lib/fastcgi/virtual.php"
+"""What runs before each script of a site with a virtual directory."""
+
 SUEXEC_ROOT = "/var/www"
 """Where the distribution's suEXEC runs programs. That of the package apache2-suexec-custom can be told."""
 
 PING_PATH = "/fastcgi-ping"
 """What Apache answers by asking a site's PHP whether it is there, for config_set's probe alone."""
+
+PHP_PATH = "/fastcgi-php"
+"""Where mod_actions sends requests for scripts on to, for mod_fastcgi to take them. Nobody can ask there."""
 
 
 def within(inner: str, outer: str) -> bool:

@@ -292,6 +292,7 @@ def duplicate(source: str, source_parent: int | None, copy: str, copy_parent: in
     status = os.stat(source, dir_fd=source_parent, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source, dir_fd=source_parent), copy, dir_fd=copy_parent)
+        os.chown(copy, status.st_uid, status.st_gid, dir_fd=copy_parent, follow_symlinks=False)
         return
     status, content = read_file(source, source_parent)
     write_file(copy, content, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), copy_parent)

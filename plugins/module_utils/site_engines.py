@@ -19,17 +19,19 @@ from typing import Any
 
 from . import timeouts
 from .host_paths import (
-    APACHE_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
     MOD_PHP_ROOT,
     PHP_CGI_ROOT,
+    PHP_PATH,
     PHP_ROOT,
     PING_PATH,
+    PREPEND,
     SOCKET_ROOT,
     STATUS_ROOT,
     SUEXEC_ROOT,
     UNIT_ROOT,
+    VIRTUAL_ROOT,
     within,
 )
 from .site_values import TABLES, shown
@@ -37,6 +39,8 @@ from .site_values import TABLES, shown
 SEAMS = {
     "proxy_fcgi": {"fpm": "socket", "php_cgi": "socket"},
     "fcgid": {"php_cgi": "wrapper"},
+    "mod_fastcgi": {"fpm": "socket", "php_cgi": "wrapper"},
+    "mod_fastcgi_handler": {"fpm": "socket", "php_cgi": "socket"},
     "mpm_itk": {"mod_php": "apache"},
 }
 """For each engine what may run PHP, the usual one first, and where the two meet."""
@@ -65,6 +69,9 @@ PCNTL = (
 )
 """What Debian's php-cgi can do to processes and signals, and its FPM cannot (TMO-31)."""
 
+MAPPINGS = ("alias", "virtual_directory")
+"""How mod_fastcgi gets from a request to a script behind a socket."""
+
 PM_OF_FCGID = ("max_children", "process_idle_timeout", "max_requests")
 PM_OF_PHP_CGI = ("max_children", "max_requests")
 PM_OF_MOD_PHP = ("max_children",)
@@ -73,6 +80,7 @@ CLOCKS = {
     "fpm": timeouts.OF_FPM,
     "php_cgi": timeouts.OF_PHP_CGI,
     "fcgid": timeouts.OF_FCGID,
+    "mod_fastcgi": timeouts.OF_MOD_FASTCGI,
     "mpm_itk": timeouts.OF_MOD_PHP,
 }
 """Of `timeout`, what a site has: by what runs PHP behind its socket, or by the engine that does so itself."""
@@ -97,6 +105,12 @@ FOREIGN = {
         **others("fcgid", "pm", PM_OF_FCGID),
         **others("fcgid", "timeout", CLOCKS["fcgid"]),
     },
+    "mod_fastcgi": {
+        "socket": "is for engines with a socket per site; mod_fastcgi makes that of a wrapper itself",
+        "limits": "is for engines with a unit per site; from a wrapper PHP runs in Apache's own unit",
+        **others("php_cgi that mod_fastcgi starts", "pm", PM_OF_PHP_CGI),
+        **others("php_cgi that mod_fastcgi starts", "timeout", CLOCKS["mod_fastcgi"]),
+    },
     "mpm_itk": {
         "socket": "is for engines with a socket per site; with mpm_itk PHP is a part of Apache",
         "limits": "is for engines with a unit per site; with mpm_itk PHP runs in Apache's own unit",
@@ -109,7 +123,60 @@ FOREIGN = {
 
 def foreign(engine: str, manager: str) -> Mapping[str, str]:
     """What a site with this engine and process manager has no use for."""
-    return FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine]
+    refused = dict(FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine])
+    if engine == "mod_fastcgi_handler":
+        refused["timeout.proxy_timeout"] = "is not to be had: mod_fastcgi_handler waits for PHP without end"
+        refused["pass_authorization"] = "is not to be had: mod_fastcgi_handler cannot hand the header on"
+    if (engine, manager) != ("mod_fastcgi", "fpm"):
+        refused["fastcgi_mapping"] = "is for mod_fastcgi with FPM (process_manager: fpm)"
+    return refused
+
+
+def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
+    """What a site has that mod_fastcgi, or its handler, knows by a path of Apache's files."""
+    if not site["engine"].startswith("mod_fastcgi"):
+        return {"virtual_link": None, "prepend_file": None}
+    path = f"{VIRTUAL_ROOT}/{site['name']}"
+    virtual = seam == "socket" and site["fastcgi_mapping"] == "virtual_directory"
+    return {
+        "php_path": PHP_PATH,
+        "fastcgi_path": path if seam == "socket" else wrapper_of(site),
+        # with the link, the path leads to the script itself; without, mod_fastcgi has the rest as PATH_INFO
+        "virtual_link": path if virtual else None,
+        "prepend_file": PREPEND if virtual else None,
+    }
+
+
+def virtual_settings(site: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of PHP for a virtual directory: those of the site, with what it wants prepended apart."""
+    value, admin_value = dict(site["php_value"]), dict(site["php_admin_value"])
+    locked = admin_value.pop("auto_prepend_file", None)
+    own = value.pop("auto_prepend_file", None) if locked is None else locked
+    return {
+        "php_value": value,
+        "php_admin_value": {
+            **admin_value,
+            "auto_prepend_file": PREPEND,
+            # PHP would take PATH_INFO for a script's path, since Apache has sent the request on
+            "cgi.fix_pathinfo": "0",
+            "cgi.discard_path": "1",
+        },
+        "own_prepend": own,
+        "own_prepend_locked": locked is not None,
+    }
+
+
+def unfit_for_a_virtual_directory(settings: Mapping[str, str]) -> Iterable[str]:
+    """Settings that would keep PHP from what runs before each script."""
+    allowed = settings.get("open_basedir")
+    if allowed and not any(within(PREPEND, path) for path in allowed.split(":")):
+        yield (
+            f"open_basedir: {shown(allowed)} does not hold {PREPEND}, which PHP runs before each script of a "
+            f"virtual directory; add it, or use fastcgi_mapping: alias"
+        )
+    for key in ("cgi.fix_pathinfo", "cgi.discard_path"):
+        if key in settings:
+            yield f"{key}: a virtual directory needs a value of its own for it; leave it out"
 
 
 PARTS_OF_FOREIGN = {
@@ -122,6 +189,9 @@ PARTS_OF_FOREIGN = {
 
 def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
     """What a site has whose PHP stands behind a socket of its own."""
+    behind = of_php_cgi(site) if process_manager_of(site) == "php_cgi" else of_fpm(site, master)
+    if site["engine"] == "mod_fastcgi_handler":
+        del behind["timeout"]["proxy_timeout"]
     name = site["name"]
     unit = f"fastcgi-{name}"
     bound = f"{SOCKET_ROOT}/{name}.sock"
@@ -156,7 +226,7 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
         "probe_urls": probe_urls(site),
-        **(of_php_cgi(site) if process_manager_of(site) == "php_cgi" else of_fpm(site, master)),
+        **behind,
     }
 
 
@@ -246,26 +316,48 @@ def older_than_php_8(version: str | None) -> bool:
 
 
 def probe_urls(site: Mapping[str, Any]) -> list[str]:
-    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none."""
+    """Where Apache can be asked whether it reaches the site's PHP; a virtual host that redirects has none.
+
+    mod_fastcgi_handler knows no scripts but those that Apache may see, and so not the one that answers for
+    php-cgi.
+    """
+    if (site["engine"], process_manager_of(site)) == ("mod_fastcgi_handler", "php_cgi"):
+        return []
     schemes = ["https"] if site["tls"] else ["http"]
     if site["tls"] and not site["tls"].get("redirect", True):
         schemes.insert(0, "http")
     return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
 
+def wrapper_of(site: Mapping[str, Any]) -> str:
+    """The program that Apache starts.
+
+    Its place tells the account, since suEXEC demands that a directory and its wrapper belong to just this one
+    (SUX-01), and the engine. A change of either makes another wrapper, so that Apache goes from one to the
+    other with the snippet.
+    """
+    user = site.get("user", site["name"])
+    suffix = "" if site["engine"] == "fcgid" else ".fastcgi"
+    return f"{site['wrapper_root']}/{user}.{site.get('group', user)}/{site['name']}{suffix}"
+
+
 def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     """What a site has whose PHP Apache starts, through suEXEC and a wrapper."""
     name, user = site["name"], site.get("user", site["name"])
     group = site.get("group", user)
-    wrapper_directory = f"{site['wrapper_root']}/{user}.{group}"
-    wrapper = f"{wrapper_directory}/{name}"
+    wrapper = wrapper_of(site)
+    by_fcgid = site["engine"] == "fcgid"
     suexec = "pristine" if within(site["wrapper_root"], SUEXEC_ROOT) else "custom"
     version = site["php_version"]
     body = of_php(site, "post_max_size")
     chain = timeouts.derive_fcgid(site["timeout"], seconds_of(of_php(site, "default_socket_timeout")))
+    clocks = {
+        clock: seconds for clock, seconds in chain.as_dict().items() if by_fcgid or clock != "busy_timeout"
+    }
+    pm = {key: site["pm"][key] for key in (PM_OF_FCGID if by_fcgid else PM_OF_PHP_CGI)}
     return {
-        "timeout": chain.as_dict(),
-        "pm": {key: site["pm"][key] for key in PM_OF_FCGID},
+        "timeout": clocks,
+        "pm": pm,
         "limits": {},
         "settings": {
             **settings_of_php_cgi(site, chain.default_socket_timeout),
@@ -279,23 +371,23 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         # there is no ping to ask for, and no unit behind it
         "probe_urls": [],
         "service_unit": None,
-        # suEXEC demands that a directory and its wrapper belong to just this account (SUX-01). A change of
-        # the account makes another wrapper, so that Apache goes from one to the other with the snippet
-        "wrapper_directory": wrapper_directory,
+        "wrapper_directory": posixpath.dirname(wrapper),
         "wrapper": wrapper,
+        # mod_fcgid counts processes and requests itself (TMO-19, TMO-20); mod_fastcgi starts a parent of some
+        "php_children": 0 if by_fcgid else pm["max_children"],
+        "php_max_requests": 0 if by_fcgid else pm["max_requests"],
+        "backlog": SOCKET_BACKLOG,
         "php_addresses": [wrapper],
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": suexec,
         "packages": [f"apache2-suexec-{suexec}", *([f"php{version}-cgi"] if version else [])],
-        "process_plan": f"{APACHE_ROOT}/conf-available/fastcgi-fcgid.conf",
-        "process_plan_enabled": f"{APACHE_ROOT}/conf-enabled/fastcgi-fcgid.conf",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         "ping_script": None,
         # no less than PHP takes, which itself has words for what is too much
         "body_limit": bytes_of(body or "8M") or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
-        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], chain.as_dict()),
+        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], clocks, pm),
     }
 
 

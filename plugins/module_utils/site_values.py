@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from . import timeouts
-from .host_paths import LOG_ROOT, SITES_ROOT, STATE_ROOT, STATUS_ROOT, within
+from .host_paths import LOG_ROOT, SITES_ROOT, STATE_ROOT, STATUS_ROOT, VIRTUAL_ROOT, within
 
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
@@ -40,7 +40,7 @@ RESERVED_ACCOUNTS = {
 
 FORBIDDEN_ROOTS = (
     *("/boot", "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp"),
-    *(STATE_ROOT, LOG_ROOT),
+    *(STATE_ROOT, LOG_ROOT, VIRTUAL_ROOT),
 )
 """Where no site may name directories: the system's, or hidden from a sandboxed master, or made per site."""
 

@@ -19,16 +19,20 @@ from .site_engines import (
     CACHE_GUARDS,
     ENGINES,
     FCGID_PROCESSES,
+    MAPPINGS,
     OTHER_DEFAULTS,
     PARTS_OF_FOREIGN,
     PROCESS_MANAGERS,
     SEAMS,
+    behind_a_path,
     behind_a_socket,
     foreign,
     inside_apache,
     process_manager_of,
     spawned,
     two_hosts,
+    unfit_for_a_virtual_directory,
+    virtual_settings,
 )
 from .site_values import (
     APACHE_ACCOUNT,
@@ -82,6 +86,7 @@ FIELDS: dict[str, Check] = {
     "writable_paths": list_of(site_path, "directories"),
     "engine": one_of(ENGINES),
     "process_manager": one_of(PROCESS_MANAGERS),
+    "fastcgi_mapping": one_of(MAPPINGS),
     "php_version": pattern(r"[0-9]\.[0-9]{1,2}", 'a PHP version such as "8.2" (in quotes)', 4),
     "php_admin_value": php_settings,
     "php_value": php_settings,
@@ -111,6 +116,7 @@ DEFAULTS: dict[str, Any] = {
     "writable_paths": [],
     "engine": "proxy_fcgi",
     "process_manager": None,
+    "fastcgi_mapping": "alias",
     "php_version": None,
     "timeout": {},
     "pm": {"mode": "ondemand", "max_children": 10, "process_idle_timeout": 10, "max_requests": 500},
@@ -194,6 +200,12 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
     state, log = f"{STATE_ROOT}/{name}", f"{LOG_ROOT}/{name}"
     behind = process_manager_of(site)
     seam = SEAMS[site["engine"]][behind]
+    of_the_path = behind_a_path(site, seam)
+    unfit: list[tuple[str, Iterable[str]]] = []
+    if of_the_path["virtual_link"]:
+        fields = ("php_value", "php_admin_value")
+        unfit = [(field, list(unfit_for_a_virtual_directory(site[field]))) for field in fields]
+        site = {**site, **virtual_settings(site)}
     if seam == "socket":
         of_the_engine = behind_a_socket(site, master)
     else:
@@ -212,6 +224,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
     }
     for field, reasons in (
         *of_the_engine.pop("problems"),
+        *unfit,
         ("tls", tls_problems(site["tls"])),
         ("php_value", hidden_settings(site["php_value"], admin_value)),
     ):
@@ -244,6 +257,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
         "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
         "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
+        **of_the_path,
         **of_the_engine,
     }
 
@@ -380,6 +394,8 @@ def engine_problems(engine: str, common: Mapping[str, Any], own: Mapping[str, An
     for field, reason in foreign(engine, manager).items():
         table, key = PARTS_OF_FOREIGN[field]
         for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
+            if given.get(table) is False:
+                break  # what is for all sites is not for this one
             if table in given and (not key or key in given[table]):
                 yield f"{field}{whose}: {reason}; leave it out"
                 break
@@ -412,7 +428,9 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
     for label, site in sites:
         for field, own in directories(site):
             yield from foreign_paths(label, field, own, site["user"], roots)
-    yield from fcgid_collisions([(label, site) for label, site in sites if site["engine"] == "fcgid"], roots)
+    yield from wrapper_collisions(
+        [(label, site) for label, site in sites if site["seam"] == "wrapper"], roots
+    )
     yield from one_apache(sites)
 
 
@@ -439,10 +457,10 @@ def one_apache(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
             )
 
 
-def fcgid_collisions(
+def wrapper_collisions(
     sites: Sequence[tuple[str, dict[str, Any]]], roots: Mapping[str, tuple[str, str, str]]
 ) -> Iterable[str]:
-    """What all sites of fcgid have in common: one suEXEC, and one table of processes."""
+    """What all sites with a wrapper have in common: one suEXEC, and mod_fcgid has one table of processes."""
     if not sites:
         return
     root = sites[0][1]["wrapper_root"]
@@ -450,12 +468,13 @@ def fcgid_collisions(
         if within(root, directory) or within(directory, root):
             yield f'{label}.{field}: "{directory}" and the wrapper_root "{root}" must not lie in one another'
     # a virtual host each for plain HTTP and for TLS is a class of processes each
-    most = sum(site["pm"]["max_children"] * (2 if two_hosts(site) else 1) for _, site in sites)
+    of_fcgid = [site for _, site in sites if site["engine"] == "fcgid"]
+    most = sum(site["pm"]["max_children"] * (2 if two_hosts(site) else 1) for site in of_fcgid)
     if most > FCGID_PROCESSES:
         yield (
             f"sites with engine fcgid: their pm.max_children make {most} processes together (twice where tls "
             f"has redirect: false), and mod_fcgid has room for {FCGID_PROCESSES} (CAP-11); set "
-            f"pm.max_children in the {DEFAULTS_LABEL} to {FCGID_PROCESSES // len(sites)} or less"
+            f"pm.max_children in the {DEFAULTS_LABEL} to {FCGID_PROCESSES // len(of_fcgid)} or less"
         )
 
 

@@ -28,14 +28,14 @@ class Named:
 
 
 def named_in(apache_file: str, tree: Tree) -> Iterator[Named]:
-    """Each wrapper of mod_fcgid that a virtual host of a configuration has, once."""
+    """Each wrapper that a virtual host of a configuration has, once: of mod_fcgid, or a FastCgiServer."""
     directory = apache_file.rpartition("/")[0] or "/"
     analysis = apache_handlers.analyse(apache_config.read(tree, apache_file, directory))
     for host in analysis.hosts:
         backends = {
             str(backend.address.value): (handler, backend)
             for handler in host.handlers
-            if handler.engine == "fcgid"
+            if handler.engine == "fcgid" or handler.form == "static"
             for backend in handler.backends
         }
         for command, (handler, backend) in backends.items():

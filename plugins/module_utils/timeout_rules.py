@@ -238,6 +238,7 @@ def spelled(seconds: float) -> str:
 FPM = ("fpm",)
 SOCKET = ("fpm", "php_cgi")
 PROXY = ("proxy_fcgi",)
+CONNECTING = ("proxy_fcgi", "mod_fastcgi", "mod_fastcgi_handler")
 
 
 @rule("TMO-01", "high", "every request has an end by the wall clock", backends=("fpm", "php_cgi", "mod_php"))
@@ -375,7 +376,9 @@ def taken_at_once(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         )
 
 
-@rule("TMO-10", "critical", "a full queue does not hold Apache's workers", engines=PROXY, backends=SOCKET)
+@rule(
+    "TMO-10", "critical", "a full queue does not hold Apache's workers", engines=CONNECTING, backends=SOCKET
+)
 def queue_is_long(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not view.chain.address.startswith("/"):
         return

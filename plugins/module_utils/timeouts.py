@@ -19,14 +19,15 @@ All values are whole seconds, the heartbeat alone is a fraction. The clocks, fro
 ``stop_timeout`` (K)
     systemd's TimeoutStopSec; past it the whole unit is killed (TMO-22).
 
-Engine fcgid has no master that could end a request. There mod_fcgid does it, and the clocks are:
+Where Apache starts PHP itself there is no master that could end a request. The clocks are then:
 
 ``default_socket_timeout``
     PHP gives up waiting for somebody else. A setting of PHP, which a script can change.
-``io_timeout`` (FcgidIOTimeout)
-    Apache gives up after so long without a byte from PHP, and the process is killed (TMO-17).
+``io_timeout`` (FcgidIOTimeout, or -idle-timeout of mod_fastcgi)
+    Apache gives up after so long without a byte from PHP (TMO-17). mod_fcgid kills the process then, and
+    mod_fastcgi does not (TMO-30).
 ``busy_timeout`` (FcgidBusyTimeout)
-    Wall clock: a process that has been busy with one request for so long is killed (TMO-18).
+    Wall clock: a process that has been busy with one request for so long is killed (TMO-18). mod_fcgid alone.
 
 php-cgi behind a socket has nobody who could end a request: no clock on the wall bounds it (TMO-01). It has
 ``max_execution_time``, ``default_socket_timeout``, ``proxy_timeout`` and ``stop_timeout``.
@@ -48,6 +49,7 @@ OF_FPM = (
     "stop_timeout",
 )
 OF_FCGID = ("max_execution_time", "io_timeout", "busy_timeout")
+OF_MOD_FASTCGI = ("max_execution_time", "io_timeout")
 OF_PHP_CGI = ("max_execution_time", "proxy_timeout", "stop_timeout")
 OF_MOD_PHP = ("max_execution_time",)
 SETTABLE = tuple(dict.fromkeys(OF_FPM + OF_FCGID))
@@ -195,8 +197,8 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
             (
                 "io_timeout",
                 f"{chain.io_timeout} s is not longer than max_execution_time ({chain.max_execution_time} s): "
-                f"Apache would kill a silent script before PHP can end it with an error of its own (TMO-17); "
-                f"use at least {chain.max_execution_time + 1}",
+                f"Apache would give a silent script up before PHP can end it with an error of its own "
+                f"(TMO-17); use at least {chain.max_execution_time + 1}",
             )
         )
     if not 0 < chain.default_socket_timeout < chain.io_timeout:
@@ -204,7 +206,7 @@ def fcgid_problems(chain: FcgidChain) -> list[tuple[str, str]]:
             (
                 "io_timeout",
                 f"{chain.io_timeout} s is not longer than PHP's default_socket_timeout "
-                f"({chain.default_socket_timeout} s): Apache would kill a script that waits for others "
+                f"({chain.default_socket_timeout} s): Apache would give up a script that waits for others "
                 f"before PHP stops waiting (TMO-17); use at least {chain.default_socket_timeout + 1}, or a "
                 f"default_socket_timeout between 1 and {chain.io_timeout - 1}",
             )

@@ -82,7 +82,7 @@ class Transaction:
     :param reload: daemons to reload once the files are in place.
     :param prune: take away what the set no longer has, and change nothing else.
     :param leave: sites of which nothing is taken away, although the set has it no longer; "" stands for the
-        files that all sites share.
+        files that all sites share. A path stands for itself.
     :param patience: seconds that each command of `validate` may take.
     :param questions: what to ask the web server about the sites that have changed, once it runs with it.
     :param probe_patience: seconds for all questions together.
@@ -278,7 +278,7 @@ class Transaction:
     def _compare(self, strict: bool) -> Iterator[tuple[Step, Difference]]:
         wanted = {item.path for item in self.items}
         for path, site in sorted(self.owned.items()):
-            found = self._look(path) if path not in wanted and site not in self.leave else None
+            found = self._look(path) if path not in wanted and not self._left(path, site) else None
             if found:
                 fixed = found.kind == "file" and bool(self._immutable(path))
                 yield (
@@ -394,7 +394,7 @@ class Transaction:
         if item.kind != found.kind:
             return False
         if item.kind == "link":
-            return item.target == found.target
+            return item.target == found.target and owner[:2] == (found.uid, found.gid)
         if item.kind == "directory" and item.keep:
             return True
         same_content = item.kind == "directory" or item.content.encode() == found.content
@@ -438,8 +438,12 @@ class Transaction:
     def _ownership(self) -> dict[str, str]:
         """The manifest after this change. Directories are nobody's to remove: they hold users' data."""
         now = {item.path: item.site for item in self.items if item.kind != "directory"}
-        left = {path: site for path, site in self.owned.items() if site in self.leave or path in now}
+        left = {path: site for path, site in self.owned.items() if self._left(path, site) or path in now}
         return left if self.prune else {**left, **now}
+
+    def _left(self, path: str, site: str) -> bool:
+        """Whether a file is not ours to take away, although we have it no longer."""
+        return site in self.leave or path in self.leave
 
     # ------------------------------------------------------------ stage and validate
 
@@ -456,6 +460,7 @@ class Transaction:
                     new = os.path.join(self.journal.work, "new", str(number))
                     if item.kind == "link":
                         os.symlink(item.target, new)
+                        os.chown(new, *step.owner[:2], follow_symlinks=False)
                     else:
                         write_file(new, item.content.encode(), *step.owner)
                     step.new = new
@@ -565,16 +570,16 @@ def link_or_copy(source: str, copy: str, *, follow_symlinks: bool = True) -> Non
 
 
 def described(found: Found, immutable: bool = False) -> str:
-    if found.kind == "link":
-        return f"link to {found.target}\n"
-    content = found.content.decode(errors="replace") if found.kind == "file" else f"{found.kind}\n"
     owner, group = account_name(found.uid), group_name(found.gid)
+    if found.kind == "link":
+        return f"link of {owner}:{group} to {found.target}\n"
+    content = found.content.decode(errors="replace") if found.kind == "file" else f"{found.kind}\n"
     return f"# owner {owner}, group {group}, mode {found.mode:04o}{bit(immutable)}\n{content}"
 
 
 def wanted_text(item: Item) -> str:
     if item.kind == "link":
-        return f"link to {item.target}\n"
+        return f"link of {item.owner}:{item.group} to {item.target}\n"
     content = item.content if item.kind == "file" else f"{item.kind}\n"
     return f"# owner {item.owner}, group {item.group}, mode {item.mode:04o}{bit(item.immutable)}\n{content}"
 

@@ -68,6 +68,13 @@ options:
         description: Whether the path is a directory.
         type: bool
         default: false
+      only:
+        description:
+          - The path is made for the sites of which each of these fields has one of the values that are listed
+            for it. One that all sites share is made where there is such a site, and its template sees only
+            these.
+        type: dict
+        default: {}
       keep:
         description: A directory that is made where it is missing, and left alone where it exists.
         type: bool
@@ -80,7 +87,7 @@ options:
           - Where a file system has no such bit, or a container may not set it, a warning names the path.
         type: bool
       owner:
-        description: The owner's name.
+        description: The owner's name; of a link, that of the link itself.
         type: str
         default: root
       group:
@@ -175,13 +182,12 @@ options:
   leave:
     description:
       - Of whom nothing is taken away, although the set has it no longer. That is V(own) for the sites that
-        files are made for, V(others) for the other ones of O(sites), and V(shared) for the files
-        that all sites share.
-      - For sites that another call of the same set has, and for what something else must stop using first. A
+        files are made for, V(others) for the other ones of O(sites), V(shared) for the files that all sites
+        share, and a path for a file alone.
+      - For what another call of the same set has, and for what something else must stop using first. A
         later O(prune) without it takes that away.
     type: list
     elements: str
-    choices: [own, others, shared]
     default: []
   payload:
     description: Set by the action plugin. The rendered files and the names of sites to leave, compressed.
@@ -265,6 +271,7 @@ def main() -> None:
         template=dict(type="str"),
         link=dict(type="str"),
         directory=dict(type="bool", default=False),
+        only=dict(type="dict", default={}),
         keep=dict(type="bool", default=False),
         immutable=dict(type="bool"),
         owner=dict(type="str", default="root"),
@@ -291,7 +298,7 @@ def main() -> None:
             probe=dict(type="list", elements="dict", default=[], options=probe_spec),
             probe_timeout=dict(type="int", default=300),
             prune=dict(type="bool", default=False),
-            leave=dict(type="list", elements="str", choices=["own", "others", "shared"], default=[]),
+            leave=dict(type="list", elements="str", default=[]),
             payload=dict(type="str"),
         ),
         supports_check_mode=True,

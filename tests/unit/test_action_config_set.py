@@ -314,6 +314,7 @@ def test_target_gets_one_call_without_the_sites(action):
         (["others"], ["alpha"]),
         (["own", "others"], ["beta", "alpha"]),
         (["others", "shared"], ["alpha", ""]),
+        (["others", "/etc/plan.conf"], ["alpha", "/etc/plan.conf"]),
     ],
 )
 def test_files_are_made_for_the_sites_of_an_engine_and_others_can_be_left_alone(action, kinds, names):
@@ -327,6 +328,13 @@ def test_files_are_made_for_the_sites_of_an_engine_and_others_can_be_left_alone(
     payload = payload_sent(one)
     assert [item["site"] for item in payload["files"]] == ["beta"]
     assert payload["leave"] == names
+
+
+def test_what_is_left_alone_is_told_by_a_word_that_there_is_or_by_a_path(action):
+    with pytest.raises(
+        AnsibleActionFail, match="leave: 'mine' is neither a path nor one of: own, shared, others"
+    ):
+        action({}, leave=["mine"]).run(task_vars={})
 
 
 def test_each_site_is_asked_at_each_of_its_addresses(action):

@@ -94,8 +94,9 @@ FIELDS = {
     "wrapper_root": (["/srv/wrapper"], str, PATH),
     "php_version": (["8.2"], str, set(string.digits + ".")),
     "front_controller": (["index.php"], str, LETTERS | set("._-")),
-    "engine": (["proxy_fcgi", "fcgid", "mpm_itk"], str, set()),
+    "engine": (["proxy_fcgi", "fcgid", "mod_fastcgi", "mod_fastcgi_handler", "mpm_itk"], str, set()),
     "process_manager": (["fpm", "php_cgi", "mod_php"], str, set()),
+    "fastcgi_mapping": (["alias", "virtual_directory"], str, set()),
     "htaccess": (["safe"], str, set()),
     "state": (["present"], str, set()),
     # none that is special between the double quotes of an ini file, nor any that could be

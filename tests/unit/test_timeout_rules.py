@@ -85,6 +85,7 @@ BROKEN = [
     ("fpm", {"asked": "/run/php/other.sock"}, "SEC-05", "fcgi://some-site.fpm"),
     ("fpm", {"pm": "ondemand"}, "TMO-09", "dynamic or static"),
     ("fpm", {"backlog": 128}, "TMO-10", "at least 150"),
+    ("fpm", {"backlog": 128, "engine": "mod_fastcgi"}, "TMO-10", "at least 150"),
     ("fpm", {"enablereuse": True, "ttl": 305, "max_children": 25}, "TMO-15", "ttl below 305"),
     ("fpm", {"enablereuse": True, "ttl": None, "max_children": 25}, "TMO-15", "ttl below 305"),
     ("fpm", {"enablereuse": True, "max_children": 24}, "TMO-16", "at least 25"),

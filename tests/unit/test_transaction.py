@@ -3,7 +3,9 @@
 import grp
 import os
 import pwd
+import shutil
 import stat
+import tempfile
 import time
 
 import pytest
@@ -141,6 +143,50 @@ def test_two_calls_share_a_set_where_each_leaves_the_others_sites(host):
     assert host.change(*mine, prune=True, leave=["b", ""]).apply().differences == []
     assert host.change(*mine, prune=True, leave=[""]).apply().sites_removed == ["b"]
     assert host.change(*mine, prune=True).apply().differences[0].path == host.path("shared")
+
+
+def test_two_calls_share_a_set_where_each_leaves_the_others_shared_file(host):
+    mine, theirs = host.file("mine.plan", "m"), host.file("theirs.plan", "t")
+    host.change(mine, leave=[theirs.path]).apply()
+    host.change(theirs, leave=[mine.path]).apply()
+    assert host.change(mine, leave=[theirs.path]).apply().differences == []
+    host.change(leave=[theirs.path]).apply()
+    assert [path.name for path in host.etc.iterdir()] == ["theirs.plan"]
+    host.change(leave=[mine.path]).apply()
+    assert list(host.etc.iterdir()) == []
+
+
+@needs_root
+@pytest.mark.parametrize("state", ["state", "/dev/shm"], ids=["one file system", "two"])
+def test_a_link_has_an_owner_of_its_own(host, state):
+    """Apache may ask whether it is that of the target."""
+    root = str(host.root / state) if state == "state" else tempfile.mkdtemp(dir=state)
+    (host.etc / "site").mkdir()
+
+    def change(owner, target="site", **options):
+        link = Item(host.path("link"), "link", "a", owner, "nogroup", target=target)
+        return Transaction("set", [link], state_root=root, **options)
+
+    def found():
+        status = (host.etc / "link").lstat()
+        return pwd.getpwuid(status.st_uid).pw_name, os.readlink(host.path("link"))
+
+    try:
+        change("nobody").apply()
+        assert found() == ("nobody", "site")
+        assert (host.etc / "site").stat().st_uid == 0
+        assert change("nobody").apply().differences == []
+        difference = change("daemon").preview().differences[0]
+        assert "nobody" in difference.before
+        assert "daemon" in difference.after
+        with pytest.raises(TransactionError, match="refused"):
+            change("daemon", "elsewhere", validate=[["false"]]).apply()
+        assert found() == ("nobody", "site")
+        change("daemon").apply()
+        assert found() == ("daemon", "site")
+    finally:
+        if state != "state":
+            shutil.rmtree(root)
 
 
 def test_what_a_site_has_no_more_stays_where_it_is_left(host):

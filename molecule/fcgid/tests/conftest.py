@@ -1,7 +1,6 @@
 """What the tests of this scenario share."""
 
 import copy
-import json
 import shlex
 from pathlib import Path
 
@@ -33,32 +32,3 @@ def converge(host, play):
         return play(PLAYBOOK, variables)
 
     return converge
-
-
-@pytest.fixture
-def asking(host):
-    """Ask sites for their page while something else goes on; then tell what each of them answered."""
-    script = HERE.parent / "apache_vhost/files/poll.py"
-
-    class Asking:
-        def __init__(self, *names):
-            self.names = names
-
-        def __enter__(self):
-            host.check_output("printf %%s %s > /root/poll.py", script.read_text())
-            host.check_output("rm -f /root/answers")
-            # it ends by itself, should this test not come to it
-            start = (
-                "systemd-run --unit=asking --property=RuntimeMaxSec=300 python3 /root/poll.py /root/answers"
-            )
-            host.check_output(f"{start} {shlex.join(self.names)}")
-            return self
-
-        def __exit__(self, *_):
-            host.check_output("systemctl stop asking")
-
-        def answers(self, name):
-            lines = host.file("/root/answers").content_string.splitlines()
-            return [answer for answer in map(json.loads, lines) if answer["host"] == name]
-
-    return Asking

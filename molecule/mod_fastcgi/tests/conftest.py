@@ -1,0 +1,46 @@
+"""What the tests of this scenario share."""
+
+import copy
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).resolve().parents[1]
+PLAYBOOK = HERE.parents[1] / "playbooks/site.yml"
+DYING = "/root/dying-python"
+
+
+def pytest_collection_modifyitems(items):
+    """What asks Apache for PHP takes the module; what is on the host for it does not."""
+    reason = (
+        "not tested: requests through mod_fastcgi, since FASTCGI_MODULE names neither a .so nor a .deb of it"
+    )
+    if not os.environ.get("FASTCGI_MODULE"):
+        for item in items:
+            if item.path.parent == HERE / "tests" and item.path.name != "test_host.py":
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def sites():
+    """The list of sites, by name, for a test to change."""
+    listed = yaml.safe_load((HERE / "group_vars/all.yml").read_text())["fastcgi_sites"]
+    return {site["name"]: site for site in copy.deepcopy(listed)}
+
+
+@pytest.fixture
+def converge(host, play):
+    """Run the collection's playbook with a list of sites; `die_at` names a set and a point of its change."""
+
+    def converge(sites, die_at="", **variables):
+        variables = {"fastcgi_sites": list(sites.values()), "ansible_become": False, **variables}
+        if die_at:
+            python = f'#!/bin/sh\nCONFIG_SET_DIE_AT={shlex.quote(die_at)} exec /usr/bin/python3 "$@"\n'
+            host.check_output("printf %%s %s > %s && chmod 755 %s", python, DYING, DYING)
+            variables["ansible_python_interpreter"] = DYING
+        return play(PLAYBOOK, variables)
+
+    return converge
