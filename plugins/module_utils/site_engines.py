@@ -10,6 +10,7 @@ sides: Apache becomes the site's user, and runs PHP itself.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import posixpath
@@ -121,6 +122,7 @@ FOREIGN = {
 """Fields that a site has no use for, under the same names, each with the reason why it is refused there."""
 
 
+@functools.cache
 def foreign(engine: str, manager: str) -> Mapping[str, str]:
     """What a site with this engine and process manager has no use for."""
     refused = dict(FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine])
@@ -130,6 +132,13 @@ def foreign(engine: str, manager: str) -> Mapping[str, str]:
     if (engine, manager) != ("mod_fastcgi", "fpm"):
         refused["fastcgi_mapping"] = "is for mod_fastcgi with FPM (process_manager: fpm)"
     return refused
+
+
+@functools.cache
+def parts(field: str) -> tuple[str, str]:
+    """The table of a field such as `pm.mode` and its key there, which is empty for a whole field."""
+    table, _, key = field.partition(".")
+    return table, key
 
 
 def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
@@ -177,14 +186,6 @@ def unfit_for_a_virtual_directory(settings: Mapping[str, str]) -> Iterable[str]:
     for key in ("cgi.fix_pathinfo", "cgi.discard_path"):
         if key in settings:
             yield f"{key}: a virtual directory needs a value of its own for it; leave it out"
-
-
-PARTS_OF_FOREIGN = {
-    field: (field.partition(".")[0], field.partition(".")[2])
-    for fields in FOREIGN.values()
-    for field in fields
-}
-"""The table and the key of each of them; the key is empty for a whole field."""
 
 
 def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:

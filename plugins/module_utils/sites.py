@@ -21,13 +21,13 @@ from .site_engines import (
     FCGID_PROCESSES,
     MAPPINGS,
     OTHER_DEFAULTS,
-    PARTS_OF_FOREIGN,
     PROCESS_MANAGERS,
     SEAMS,
     behind_a_path,
     behind_a_socket,
     foreign,
     inside_apache,
+    parts,
     process_manager_of,
     spawned,
     two_hosts,
@@ -392,7 +392,7 @@ def engine_problems(engine: str, common: Mapping[str, Any], own: Mapping[str, An
             f"{' or '.join(SEAMS[engine])}; leave it out"
         )
     for field, reason in foreign(engine, manager).items():
-        table, key = PARTS_OF_FOREIGN[field]
+        table, key = parts(field)
         for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
             if given.get(table) is False:
                 break  # what is for all sites is not for this one
