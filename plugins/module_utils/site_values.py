@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from . import timeouts
-from .host_paths import LOG_ROOT, SITES_ROOT, STATE_ROOT, STATUS_ROOT, within
+from .host_paths import BIND_ROOT, LOG_ROOT, SITES_ROOT, STATE_ROOT, STATUS_ROOT, within
 
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
@@ -51,6 +51,7 @@ FOREIGN_RUN = {
     "/run/systemd": "which belongs to systemd",
     "/run/dbus": "which belongs to D-Bus",
     STATUS_ROOT: "where the sockets of FPM's status are",
+    BIND_ROOT: "where systemd makes the sockets",
 }
 """Below /run, but no place for a site's socket."""
 

@@ -414,7 +414,7 @@ def shape(lines):
 @given(resolved_sites())
 def test_snippet_means_to_apache_what_the_site_says(site):
     lines = read_apache(rendered("apache_fastcgi/templates/proxy_fcgi.conf.j2", site))
-    assert ["SetHandler", f"proxy:unix:{site['socket_bound']}|{site['worker']}"] in lines
+    assert ["SetHandler", f"proxy:unix:{site['socket_address']}|{site['worker']}"] in lines
     assert ["<Proxy", site["worker"], ">"] in lines or ["<Proxy", site["worker"] + ">"] in lines
     plain = model.resolve(
         [{"name": "a", "server_name": "a", "pass_authorization": site["pass_authorization"]}]
