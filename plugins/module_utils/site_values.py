@@ -192,6 +192,24 @@ def path(value: Any) -> str:
     return text
 
 
+def denied_path(value: Any) -> str:
+    """What is refused below a document root: a file, a directory, or all files of one suffix."""
+    text = printable(value)
+    part = "[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*"
+    if not re.fullmatch(rf"({part}/)*({part}/?|\*(\.[A-Za-z0-9_-]+)+)", text):
+        raise Refused(
+            f"{shown(value)} is not a path below the document root such as data, conf/local.php, *.sql or "
+            f"uploads/*.php (letters, digits and . _ @ + -, no slash in front)"
+        )
+    return text.rstrip("/")
+
+
+def denied_urls(paths: Sequence[str]) -> str:
+    """A regular expression for the URLs of what is refused; a suffix counts in the directories below too."""
+    each = [re.escape(path).replace(r"\*", "([^/]*/)*[^/]*") for path in paths]
+    return f"^/({'|'.join(each)})(/|$)" if each else ""
+
+
 def site_path(value: Any) -> str:
     """A directory that a site may own."""
     text = path(value)

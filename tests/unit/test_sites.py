@@ -78,6 +78,11 @@ SUCCESS = [
     ("htaccess", "none", "none"),
     ("htaccess", "trusted", "trusted"),
     ("front_controller", "index.php", "index.php"),
+    (
+        "deny_paths",
+        ["data/", "conf/local.php", "*.sql.gz", "up/*.php"],
+        ["data", "conf/local.php", "*.sql.gz", "up/*.php"],
+    ),
     ("pass_authorization", True, True),
     ("share_account", True, True),
     ("socket", LONGEST_SOCKET, LONGEST_SOCKET),
@@ -270,6 +275,15 @@ FAILURE = [
     ("front_controller", "a.html", '"a.html"', "is not the name of a PHP file"),
     ("front_controller", "a b.php", '"a b.php"', "is not the name of a PHP file"),
     ("front_controller", ["a.php"], "['a.php']", "is not a string"),
+    ("deny_paths", "data", '"data"', "is not a list of paths below the document root"),
+    ("deny_paths", ["/data"], '"/data"', "is not a path below the document root"),
+    ("deny_paths", [""], '""', "is not a path below the document root"),
+    ("deny_paths", ["a/../b"], '"a/../b"', "is not a path below the document root"),
+    ("deny_paths", ["a//b"], '"a//b"', "is not a path below the document root"),
+    ("deny_paths", ["*"], '"*"', "is not a path below the document root"),
+    ("deny_paths", ["*.sql/b"], '"*.sql/b"', "is not a path below the document root"),
+    ("deny_paths", ["a b"], '"a b"', "is not a path below the document root"),
+    ("deny_paths", [".git"], '".git"', "is not a path below the document root"),
     ("pass_authorization", "on", '"on"', "is not true or false"),
     ("pass_authorization", 0, "0", "is not true or false"),
     # clocks
@@ -402,7 +416,7 @@ FAULTS_OF_STRUCTURE = [
     ([site(name=None)], None, "sites[0].name: is missing"),
     ([site(server_name=MISSING)], None, "sites[0] (alpha).server_name: is missing"),
     ([site(server_name=None)], None, "sites[0] (alpha).server_name: is missing"),
-    ([site(colour="red")], None, "sites[0] (alpha).colour: there is no such field; the fields are: doc"),
+    ([site(colour="red")], None, "sites[0] (alpha).colour: there is no such field; the fields are: deny"),
     ([site(**{"a\nb": 1})], None, "sites[0] (alpha).a\\nb: there is no such field"),
     ([{**site(), 12: 1}], None, "sites[0] (alpha).12: there is no such field"),
     ([{**site(), None: 1}], None, "sites[0] (alpha).None: there is no such field"),
@@ -692,6 +706,31 @@ def test_kind_of_master_is_one_of_two():
 def test_no_worker_begins_the_name_of_another():
     workers = [one["worker"] for one in resolved(*map(site, ["a", "a-fpm", "aa", "b", "fpm", "fpm-fpm"]))]
     assert not [(a, b) for a in workers for b in workers if a is not b and b.startswith(a)]
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/data", True),
+        ("/data/pages/start.txt", True),
+        ("/database", False),
+        ("/a/data", False),
+        ("/conf/local.php", True),
+        ("/conf/local.php/info", True),
+        ("/conf/localXphp", False),
+        ("/dump.sql", True),
+        ("/a/b/dump.sql", True),
+        ("/dump.sql.txt", False),
+        ("/up/evil.php", True),
+        ("/up/2026/11/evil.php", True),
+        ("/up/evil.php/x", True),
+        ("/index.php", False),
+        ("/", False),
+    ],
+)
+def test_denied_paths_are_below_the_document_root(path, refused):
+    (one,) = resolved(site(deny_paths=["data", "conf/local.php", "*.sql", "up/*.php"]))
+    assert bool(re.search(one["denied_urls"], path)) is refused
 
 
 def test_longest_name_fits_a_socket():
