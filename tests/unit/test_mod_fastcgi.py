@@ -28,7 +28,7 @@ def test_mod_fastcgi_stands_on_either_side():
     assert (fpm["process_manager"], fpm["seam"], fpm["php_addresses"]) == (
         "fpm",
         "socket",
-        ["/run/fastcgi/alpha.sock"],
+        ["/run/fastcgi/@secret:alpha@/alpha.sock"],
     )
     assert (cgi["process_manager"], cgi["seam"], cgi["socket"]) == ("php_cgi", "wrapper", None)
     assert fpm["probe_urls"] == ["http://alpha.example/fastcgi-ping"]
