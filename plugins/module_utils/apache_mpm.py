@@ -78,6 +78,8 @@ def record(enabled: Sequence[str], php: str, former: Mapping[str, Any] | None = 
 
 def way_back(enabled: Sequence[str], former: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The modules to disable and to enable, to have what the record says; first those that need others."""
+    if not enabled:  # Apache did not come to be installed, or is gone
+        return [], []
     off = [module for module in former["added"] if module in enabled]
     on = [module for module in former["replaced"] if module not in enabled]
     if former["mpm"] == PREFORK or former["mpm"] in enabled:

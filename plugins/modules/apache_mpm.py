@@ -124,7 +124,8 @@ def former(apache: apache_mpm.Apache, take_over: bool, check_mode: bool) -> dict
         return dict(changed=False, disabled=[], enabled=[])
     off, on = apache_mpm.way_back(apache.enabled(), known)
     if not check_mode:
-        apache.change(off, on)
+        if off or on:
+            apache.change(off, on)
         apache.forget()
     return dict(changed=True, disabled=off, enabled=on)
 

@@ -51,6 +51,7 @@ def test_apache_that_came_with_the_first_site_gets_the_distributions_mpm():
         ["mpm_itk", "php8.2", "mpm_prefork"],
         ["mpm_event"],
     )
+    assert apache_mpm.way_back([], record) == ([], [])
 
 
 def test_another_version_of_php_is_given_back_as_well():
