@@ -123,23 +123,24 @@ FOREIGN = {
 """Fields that a site has no use for, under the same names, each with the reason why it is refused there."""
 
 
-@functools.cache
-def foreign(engine: str, manager: str) -> Mapping[str, str]:
+def foreign(engine: str, manager: str) -> dict[str, str]:
     """What a site with this engine and process manager has no use for."""
     refused = dict(FOREIGN[manager if SEAMS[engine][manager] == "socket" else engine])
     if engine == "mod_fastcgi_handler":
         refused["timeout.proxy_timeout"] = "is not to be had: mod_fastcgi_handler waits for PHP without end"
-        refused["pass_authorization"] = "is not to be had: mod_fastcgi_handler cannot hand the header on"
+        refused["pass_authorization"] = (
+            "is not to be had: mod_fastcgi_handler has no way to hand the header on"
+        )
     if (engine, manager) != ("mod_fastcgi", "fpm"):
         refused["fastcgi_mapping"] = "is for mod_fastcgi with FPM (process_manager: fpm)"
     return refused
 
 
 @functools.cache
-def parts(field: str) -> tuple[str, str]:
-    """The table of a field such as `pm.mode` and its key there, which is empty for a whole field."""
-    table, _, key = field.partition(".")
-    return table, key
+def foreign_keys(engine: str, manager: str) -> list[tuple[str, str, str, str]]:
+    """The same, each with its table and its key there, which is empty for a whole field."""
+    refused = foreign(engine, manager)
+    return [(field, *field.partition(".")[::2], reason) for field, reason in refused.items()]
 
 
 def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:

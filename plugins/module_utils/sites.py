@@ -25,9 +25,8 @@ from .site_engines import (
     SEAMS,
     behind_a_path,
     behind_a_socket,
-    foreign,
+    foreign_keys,
     inside_apache,
-    parts,
     process_manager_of,
     spawned,
     two_hosts,
@@ -396,8 +395,7 @@ def engine_problems(engine: str, common: Mapping[str, Any], own: Mapping[str, An
             f"process_manager: {shown(behind)} does not go with engine {engine}, which has "
             f"{' or '.join(SEAMS[engine])}; leave it out"
         )
-    for field, reason in foreign(engine, manager).items():
-        table, key = parts(field)
+    for field, table, key, reason in foreign_keys(engine, manager):
         for given, whose in ((own, ""), (common, f" (from the {DEFAULTS_LABEL})")):
             if given.get(table) is False:
                 break  # what is for all sites is not for this one

@@ -72,7 +72,7 @@ FOREIGN = [
     (STATIC, "fastcgi_mapping", "alias", "is for mod_fastcgi with FPM"),
     (HANDLER, "timeout.proxy_timeout", 60, "mod_fastcgi_handler waits for PHP without end"),
     (HANDLER, "timeout.io_timeout", 60, "is not for FPM"),
-    (HANDLER, "pass_authorization", True, "mod_fastcgi_handler cannot hand the header on"),
+    (HANDLER, "pass_authorization", True, "mod_fastcgi_handler has no way to hand the header on"),
     (HANDLER, "fastcgi_mapping", "virtual_directory", "is for mod_fastcgi with FPM"),
     ({}, "fastcgi_mapping", "virtual_directory", "is for mod_fastcgi with FPM"),
     ({"engine": "fcgid"}, "fastcgi_mapping", "alias", "is for mod_fastcgi with FPM"),

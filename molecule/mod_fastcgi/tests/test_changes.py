@@ -119,8 +119,8 @@ echo 'FastCgiIpcDir /var/lib/apache2/fastcgi' > it/$available/fastcgi.conf
 printf '#!/bin/sh\\na2enmod --quiet fastcgi\\n' > it/DEBIAN/postinst
 printf '#!/bin/sh\\na2dismod --quiet --force fastcgi\\n' > it/DEBIAN/prerm
 chmod 755 it/DEBIAN/p*
-printf '%s: %s\\n' Package mod-fastcgi-of-ours Version 1 Architecture all Maintainer us Description x \\
-    > it/DEBIAN/control
+printf '%s: %s\\n' Package mod-fastcgi-of-ours Version 1 Architecture all > it/DEBIAN/control
+printf '%s: %s\\n' Maintainer us Description mod_fastcgi >> it/DEBIAN/control
 dpkg-deb --build it it.deb >&2
 base64 it.deb
 """
