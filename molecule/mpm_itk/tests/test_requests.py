@@ -202,7 +202,7 @@ def test_a_long_answer_arrives_whole(host):
 
 @pytest.mark.parametrize("code", [201, 404, 410, 500, 503])
 def test_status_and_body_are_the_scripts(get, code):
-    """Of those that Apache knows; of another (418) it makes 500, unless the script gives it words too."""
+    """Those that Apache knows. It makes 500 of another number (418), unless the script gives it words too."""
     answer = get(f"{UK}/status.php?code={code}")
     assert (answer.status, answer.body) == (code, "the script's own words")
 
