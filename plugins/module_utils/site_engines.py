@@ -146,7 +146,7 @@ def foreign_keys(engine: str, manager: str) -> list[tuple[str, str, str, str]]:
 def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
     """What a site has that mod_fastcgi, or its handler, knows by a path of Apache's files."""
     if not site["engine"].startswith("mod_fastcgi"):
-        return {"virtual_link": None, "prepend_file": None}
+        return {"virtual_link": None}
     path = f"{VIRTUAL_ROOT}/{site['name']}"
     virtual = seam == "socket" and site["fastcgi_mapping"] == "virtual_directory"
     return {
@@ -154,7 +154,6 @@ def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
         "fastcgi_path": path if seam == "socket" else wrapper_of(site),
         # with the link, the path leads to the script itself; without, mod_fastcgi has the rest as PATH_INFO
         "virtual_link": path if virtual else None,
-        "prepend_file": PREPEND if virtual else None,
     }
 
 

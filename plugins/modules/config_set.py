@@ -38,7 +38,7 @@ options:
   only:
     description:
       - The files are made for the sites of which each of these fields has one of the values that are listed
-        for it, such as C({engine: [fcgid]}). Without it they are made for all sites.
+        for it, such as C(fcgid) in C(engine). Without it they are made for all sites.
     type: dict
     default: {}
   files:

