@@ -110,6 +110,7 @@ class Renderer:
             "group": filled(entry.get("group", "root"), own),
             "mode": octal(default_mode if entry.get("mode") is None else entry["mode"], path),
             "keep": bool(entry.get("keep", False)),
+            "own": bool(entry.get("own", False)),
             "immutable": entry.get("immutable"),
             "secret": bool(entry.get("secret", False)),
         }
@@ -217,7 +218,7 @@ def octal(mode: Any, path: str) -> int:
 
 
 def left_alone(kinds: list[str], listed: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[str]:
-    """Names of the sites of which nothing is taken away, and paths; no name stands for what all share."""
+    """Sites and paths of which nothing is taken away; an empty name stands for what all sites share."""
     names = {"own": [site["name"] for site in own], "shared": [""]}
     names["others"] = sorted({site["name"] for site in listed}.difference(names["own"]))
     unknown = [kind for kind in kinds if kind not in names and not kind.startswith("/")]

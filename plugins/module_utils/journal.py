@@ -64,6 +64,7 @@ class Step:
     was: tuple[int, int, int] | None = None  # of a directory that was there
     immutable: bool = False  # whether nobody is to change it from then on
     was_immutable: bool = False
+    goes: bool = False  # a directory that is taken away, if it is empty
 
 
 class Journal:
@@ -191,6 +192,8 @@ class Journal:
         if step.kind == "directory":
             if step.was is None:
                 self.files.remove_empty_directory(step.path)
+            elif step.goes and self.files.identity(step.path) is None:
+                self.files.make_directory(step.path, *step.was)
             else:
                 self.files.set_directory(step.path, *step.was)
         elif self._taken(step):

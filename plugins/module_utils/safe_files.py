@@ -120,6 +120,11 @@ class Directories:
         os.mkdir(name, 0o700, dir_fd=parent)
         self.set_directory(path, uid, gid, mode)
 
+    def entries(self, path: str) -> set[str]:
+        """The paths of what is in a directory."""
+        with self._opened(path) as descriptor:
+            return {os.path.join(path, name) for name in os.listdir(descriptor)}
+
     def set_directory(self, path: str, uid: int, gid: int, mode: int) -> None:
         parent, name = self.parent(path)
         try:
@@ -225,6 +230,8 @@ class Directories:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                 raise
+        else:
+            self.forget()  # a descriptor of what is gone would swallow what is made anew
 
 
 def flags_of(descriptor: int) -> int | None:

@@ -77,6 +77,7 @@ MAPPINGS = ("alias", "virtual_directory")
 PM_OF_FCGID = ("max_children", "process_idle_timeout", "max_requests")
 PM_OF_PHP_CGI = ("max_children", "max_requests")
 PM_OF_MOD_PHP = ("max_children",)
+PM_OF_MOD_FASTCGI = ("max_children", "max_requests")
 
 CLOCKS = {
     "fpm": timeouts.OF_FPM,
@@ -86,6 +87,9 @@ CLOCKS = {
     "mpm_itk": timeouts.OF_MOD_PHP,
 }
 """Of `timeout`, what a site has: by what runs PHP behind its socket, or by the engine that does so itself."""
+
+UNBOUNDED = ("TMO-07", "TMO-30")
+"""Rules of the timeouts that an engine breaks by itself, whatever its clocks say."""
 
 
 def others(whose: str, table: str, own: Iterable[str]) -> dict[str, str]:

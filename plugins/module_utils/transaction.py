@@ -39,7 +39,10 @@ class Item:
     mode: int = 0o644
     content: str = ""
     target: str = ""
-    keep: bool = False  # a directory that is made where it is missing, and left alone where it is there
+    keep: bool = (
+        False  # a directory or link that is made where it is missing, and left alone where it is there
+    )
+    own: bool = False  # a directory that goes when the set has it no longer, if it is empty then
     immutable: bool | None = None  # whether nobody may change it, not even its owner; None: as it is
     secret: bool = False  # its text, or what it points to, holds places for names that only this host knows
 
@@ -117,6 +120,10 @@ class Transaction:
         self.accounts = accounts.Host()
         self.owned: dict[str, str] = {}
         self.seen: dict[str, tuple[int, ...] | None] = {}  # what was at each path when it was compared
+        self.made: set[str] = set()  # what was not there before
+        self.occupied: set[str] = (
+            set()
+        )  # directories of the set's own that it has no longer, and that are in use
         self.taken: list[Step] = []
         self.changeable: list[str] = []
 
@@ -294,20 +301,17 @@ class Transaction:
 
     def _compare(self, strict: bool) -> Iterator[tuple[Step, Difference]]:
         wanted = {item.path for item in self.items}
-        for path, site in sorted(self.owned.items()):
-            found = self._look(path) if path not in wanted and not self._left(path, site) else None
-            if found:
-                fixed = found.kind == "file" and bool(self._immutable(path))
-                yield (
-                    Step(path, found.kind, site, was_immutable=fixed),
-                    Difference(path, site, "remove", described(found, fixed), ""),
-                )
+        yield from self._gone(wanted)
         if self.prune:
             return
         for item in self.items:
             self._refuse_neighbours(item)
             owner = self._owner(item, strict)
             found = self._look(item.path)
+            if found is None:
+                self.made.add(item.path)
+            elif item.keep and item.kind == "link" and item.path not in self.owned:
+                continue
             immutable, locked = bool(item.immutable), self._locked(item, found)
             if found is None:
                 if item.kind == "directory":
@@ -333,6 +337,30 @@ class Transaction:
                         item.path, item.site, "change", described(found, bool(locked)), wanted_text(item)
                     ),
                 )
+
+    def _gone(self, wanted: set[str]) -> Iterator[tuple[Step, Difference]]:
+        """What the set owns and has no longer: first the files, then directories that nothing else is in."""
+        needed = {os.path.dirname(path) for path in wanted}
+        going: set[str] = set()
+        directories: list[tuple[Step, Difference]] = []
+        # backwards, since what is in a directory sorts behind it
+        for path, site in sorted(self.owned.items(), reverse=True):
+            found = self._look(path) if path not in wanted and not self._left(path, site) else None
+            if not found:
+                continue
+            fixed = found.kind != "link" and bool(self._immutable(path))
+            step = Step(path, found.kind, site, was_immutable=fixed)
+            difference = Difference(path, site, "remove", described(found, fixed), "")
+            if found.kind != "directory":
+                going.add(path)
+                yield step, difference
+            elif path in needed or self.files.entries(path) - going:
+                self.occupied.add(path)
+            else:
+                going.add(path)
+                step.was, step.goes = (found.uid, found.gid, found.mode), True
+                directories.append((step, difference))
+        yield from directories
 
     def _locked(self, item: Item, found: Found | None) -> bool | None:
         """Whether what is there is immutable; None where that is nothing to us, or cannot be had."""
@@ -420,7 +448,11 @@ class Transaction:
     def _refuse_neighbours(self, item: Item) -> None:
         """A path does not go from one site to another in one run: who uses it still means the former."""
         former = self.owned.get(item.path) or item.site
-        if item.site not in ("", former) and former in {other.site for other in self.items}:
+        if (
+            item.kind != "directory"
+            and item.site not in ("", former)
+            and former in {other.site for other in self.items}
+        ):
             raise TransactionError(
                 f"{self.name}: {item.path} of site {item.site} is site {former}'s so far. Whoever uses it "
                 f"would reach the wrong site for a while; give it up there in one run, and take it in "
@@ -453,10 +485,17 @@ class Transaction:
         )
 
     def _ownership(self) -> dict[str, str]:
-        """The manifest after this change. Directories are nobody's to remove: they hold users' data."""
-        now = {item.path: item.site for item in self.items if item.kind != "directory"}
-        left = {path: site for path, site in self.owned.items() if self._left(path, site) or path in now}
+        """The manifest after this change. Most directories are nobody's to remove: they hold users' data."""
+        now = {item.path: item.site for item in self.items if self._becomes_ours(item)}
+        stays = {*now, *self.occupied}
+        left = {path: site for path, site in self.owned.items() if self._left(path, site) or path in stays}
         return left if self.prune else {**left, **now}
+
+    def _becomes_ours(self, item: Item) -> bool:
+        """Whether we may take it away one day. What need not be as we want it is ours only if we made it."""
+        if item.own or (item.keep and item.kind == "link"):
+            return item.path in self.owned or item.path in self.made
+        return item.kind != "directory"
 
     def _left(self, path: str, site: str) -> bool:
         """Whether a file is not ours to take away, although we have it no longer."""
@@ -488,7 +527,7 @@ class Transaction:
 
     def _directories(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            if step.kind != "directory":
+            if step.kind != "directory" or step.goes:
                 continue
             with about(step):
                 self._still_as_seen(step)
@@ -553,12 +592,14 @@ class Transaction:
         return f"{self.name}: {what}{about}; everything is as it was before. It says:\n{words}"
 
     def _swap(self, step: Step) -> None:
-        if step.kind == "directory":
+        if step.kind == "directory" and not step.goes:
             return
         with about(step):
             self._still_as_seen(step)
             self.taken.append(step)
-            if step.new:
+            if step.goes:
+                self.files.remove_empty_directory(step.path)
+            elif step.new:
                 self.files.place(step.new, step.path)
             else:
                 self.files.remove(step.path)

@@ -19,7 +19,8 @@ description:
     that they are about.
   - The set's manifest, in C(/var/lib/config_set), knows the files that the set owns. A file that the set
     owned and no longer has is removed. A file that is there but was not written by the set is an error that
-    names it. Directories are never removed, since they hold users' data.
+    names it. Directories are not removed, since they hold users' data, but for those that are O(files[].own)
+    and empty.
   - A file directly in C(/etc/systemd/system) is a unit of its site. Units of sites that left the set are
     stopped, sockets of new sites are started, and the service of a changed site is asked to finish, so that
     its socket starts it again with the new configuration. Connections wait in the socket meanwhile.
@@ -76,7 +77,15 @@ options:
         type: dict
         default: {}
       keep:
-        description: A directory that is made where it is missing, and left alone where it exists.
+        description:
+          - A directory or a link that is made where it is missing, and left alone where it exists.
+          - A link that was there before is not taken away either.
+        type: bool
+        default: false
+      own:
+        description:
+          - A directory that is taken away when the set has it no longer, if the set has made it, and nothing
+            is in it then.
         type: bool
         default: false
       immutable:
@@ -284,6 +293,7 @@ def main() -> None:
         directory=dict(type="bool", default=False),
         only=dict(type="dict", default={}),
         keep=dict(type="bool", default=False),
+        own=dict(type="bool", default=False),
         immutable=dict(type="bool"),
         secret=dict(type="bool", default=False),
         owner=dict(type="str", default="root"),

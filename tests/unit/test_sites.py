@@ -946,6 +946,8 @@ def test_every_key_is_one_that_the_site_has_or_refused(engine, manager, table):
     one = resolved(site(engine=engine, process_manager=manager, pm={"max_children": 2}))[0]
     every = {*model.TABLES[table]}
     has = every if (table, manager) == ("pm", "fpm") else every.intersection(one[table])
+    if engine == "mod_fastcgi_handler":
+        has -= {"proxy_timeout"}  # a part of the chain that Apache does not keep to
     refused = {where.partition(".")[2] for where in engines.foreign(engine, manager) if "." in where}
     assert refused.intersection(every) == every - has
 

@@ -38,8 +38,8 @@ class Host:
     def link(self, name, target, site=""):
         return Item(self.path(name), "link", site, ME, MY_GROUP, target=target)
 
-    def directory(self, name, mode=0o755, keep=False):
-        return Item(self.path(name), "directory", "", ME, MY_GROUP, mode, keep=keep)
+    def directory(self, name, mode=0o755, keep=False, own=False):
+        return Item(self.path(name), "directory", "", ME, MY_GROUP, mode, keep=keep, own=own)
 
     def change(self, *items, **options):
         return Transaction("set", items, state_root=str(self.root / "state"), **options)
@@ -247,6 +247,82 @@ def test_a_kept_directory_is_made_once_and_left_alone_afterwards(host):
     (host.etc / "data").chmod(0o700)
     assert host.change(host.directory("data", 0o750, keep=True)).apply().differences == []
     assert stat.S_IMODE((host.etc / "data").stat().st_mode) == 0o700
+
+
+def test_a_kept_link_that_was_there_is_neither_changed_nor_taken_away(host):
+    (host.etc / "enabled").symlink_to("elsewhere")
+    kept = Item(host.path("enabled"), "link", "", ME, MY_GROUP, target="available", keep=True)
+    assert host.change(kept).apply().differences == []
+    assert host.change().apply().differences == []
+    assert os.readlink(host.etc / "enabled") == "elsewhere"
+
+
+def test_a_kept_link_that_the_set_has_made_goes_with_it(host):
+    kept = Item(host.path("enabled"), "link", "", ME, MY_GROUP, target="available", keep=True)
+    host.change(kept).apply()
+    assert os.readlink(host.etc / "enabled") == "available"
+    assert host.change(kept).apply().differences == []
+    host.change().apply()
+    assert list(host.etc.iterdir()) == []
+
+
+def own_directories(host):
+    """One in another, with a file of a site in each."""
+    return [
+        host.directory("outer", own=True),
+        host.directory("outer/inner", 0o711, own=True),
+        host.file("outer/a.conf", "a\n", "a"),
+        host.file("outer/inner/b.conf", "b\n", "b"),
+    ]
+
+
+def test_directories_of_its_own_go_with_what_is_in_them(host):
+    host.change(*own_directories(host)).apply()
+    preview = host.change().preview()
+    assert [change.action for change in preview.differences] == ["remove"] * 4
+    host.change().apply()
+    assert list(host.etc.iterdir()) == []
+    assert host.change().apply().differences == []
+
+
+def test_a_directory_of_its_own_stays_for_as_long_as_something_is_in_it(host):
+    host.change(*own_directories(host)).apply()
+    (host.etc / "outer/inner/somebody's").write_text("")
+    host.change().apply()
+    assert [path.name for path in host.etc.rglob("*")] == ["outer", "inner", "somebody's"]
+    (host.etc / "outer/inner/somebody's").unlink()
+    host.change().apply()
+    assert list(host.etc.iterdir()) == []
+
+
+def test_a_directory_of_its_own_stays_where_a_file_of_the_set_is_in_it(host):
+    host.change(*own_directories(host)).apply()
+    host.change(host.file("outer/c.conf", "c\n", "c")).apply()
+    assert sorted(path.name for path in host.etc.rglob("*")) == ["c.conf", "outer"]
+
+
+def test_a_directory_that_was_there_is_never_its_own(host):
+    (host.etc / "outer").mkdir()
+    host.change(*own_directories(host)).apply()
+    host.change().apply()
+    assert [path.name for path in host.etc.rglob("*")] == ["outer"]
+
+
+def test_directories_that_were_taken_away_come_back_when_the_change_is_refused(host, monkeypatch):
+    host.change(*own_directories(host)).apply()
+    before = host.snapshot()
+
+    def refuse(*_, **__):
+        raise services.ServiceError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "carry_out", refuse)
+        patched.setattr(journal.Journal, "follow", lambda *_, **__: None)
+        with pytest.raises(TransactionError, match="no"):
+            host.change().apply()
+    assert host.snapshot() == before
+    host.change().apply()
+    assert list(host.etc.iterdir()) == []
 
 
 def test_a_directory_is_made_with_all_that_leads_to_it(host):
@@ -492,7 +568,7 @@ def killed_at(host, items, name, number):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-WRITING_CALLS = ("fchmod", "fchown", "link", "mkdir", "rename", "sync", "unlink")
+WRITING_CALLS = ("fchmod", "fchown", "link", "mkdir", "rename", "rmdir", "sync", "unlink")
 
 
 @pytest.mark.parametrize("call", WRITING_CALLS)
@@ -501,7 +577,7 @@ def test_a_run_killed_before_any_writing_call_is_undone_by_the_next(tmp_path, ca
     def fresh(name):
         (tmp_path / name).mkdir()
         host = Host(tmp_path / name)
-        host.change(*three_sites(host)).apply()
+        host.change(*three_sites(host), *own_directories(host)).apply()
         return host, [*three_sites(host, "2")[:-1], host.file("new", "n", "d"), host.directory("sub")]
 
     host, wanted = fresh("count")
@@ -512,8 +588,8 @@ def test_a_run_killed_before_any_writing_call_is_undone_by_the_next(tmp_path, ca
         before = {path: found[:4] for path, found in host.snapshot().items()}
         assert killed_at(host, wanted, call, number) == 9
         if then == "taken back":
-            host.change(*three_sites(host)).apply()
-            host.change(*three_sites(host)).apply()
+            host.change(*three_sites(host), *own_directories(host)).apply()
+            host.change(*three_sites(host), *own_directories(host)).apply()
             after = {path: found[:4] for path, found in host.snapshot().items() if path != host.path("sub")}
             assert after == before, number
         else:
@@ -521,6 +597,7 @@ def test_a_run_killed_before_any_writing_call_is_undone_by_the_next(tmp_path, ca
             assert (host.etc / "new").read_text() == "n", number
             assert (host.etc / "pool/a.conf").read_text() == "a 2\n", number
             assert not (host.etc / "c.enabled").is_symlink(), number
+            assert not (host.etc / "outer").exists(), number
         assert os.listdir(host.root / "state/set/transaction") == [], number
 
 

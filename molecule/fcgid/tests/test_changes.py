@@ -104,12 +104,31 @@ def test_apache_starts_wherever_the_removal_of_a_site_was_killed(host, get, conv
     assert get("http://de.example/whoami.php").body == "PHP of de"
 
 
+def test_mod_proxy_fcgi_goes_where_nobody_uses_it(host, get, converge, sites):
+    """SEC-04: with it a tenant's .htaccess could reach the sockets of mod_fcgid."""
+    enabled = host.file("/etc/apache2/mods-enabled/proxy_fcgi.load")
+    own = "/etc/apache2/sites-enabled/own.conf"
+    host.check_output(f'echo \'ProxyPass "/own" "fcgi://localhost:9000/"\' > {own}')
+    sites["fr"]["engine"] = "fcgid"
+    assert converge(sites).returncode == 0
+    assert enabled.is_symlink
+    host.check_output(f"rm {own}")
+    assert converge(sites).returncode == 0
+    assert not enabled.exists
+    assert get("http://fr.example/whoami.php").body == "PHP of fr"
+    del sites["fr"]["engine"]
+    assert converge(sites).returncode == 0
+    assert enabled.is_symlink
+    assert get("http://fr.example/whoami.php").body == "PHP of fr"
+
+
 def test_the_last_site_of_fcgid_leaves_nothing_behind(host, get, converge, sites):
     """The plan of processes goes too; then all of it comes back."""
     done = converge({"fr": sites["fr"]})
     assert done.returncode == 0, done.stdout
     assert not host.file("/etc/apache2/conf-enabled/fastcgi-fcgid.conf").is_symlink
-    assert host.check_output("find /var/www/wrapper /etc/fastcgi/php -type f") == ""
+    assert not host.file("/var/www/wrapper").exists
+    assert not host.file("/etc/fastcgi/php").exists
     assert get("http://fr.example/whoami.php").body == "PHP of fr"
     assert converge(sites).returncode == 0
     assert get("http://uk.example/whoami.php").body == "PHP of uk"

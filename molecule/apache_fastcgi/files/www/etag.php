@@ -1,3 +1,0 @@
-<?php
-header('ETag: "one"');
-echo "the whole body";

@@ -1,0 +1,3 @@
+<?php
+header("X-Page: of the site");
+require __DIR__ . "/echo.php";
