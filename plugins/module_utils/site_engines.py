@@ -42,6 +42,12 @@ PROCESS_MANAGERS = ("fpm", "php_cgi")
 SOCKET_BACKLOG = 4096
 """At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""
 
+APACHE_SHARE = 16
+"""Requests for one site's PHP that a process of Apache has under way at most, of the 25 that it can serve in Debian.
+
+More of them, waiting for a site whose workers are all busy, would leave none for its neighbours (TMO-10, CAP-01).
+"""
+
 FCGID_PROCESSES = 1020
 """As many as mod_fcgid's table holds (CAP-11)."""
 
@@ -127,6 +133,8 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "shared_config": version and f"{PHP_ROOT}/{version}/fpm/pool.d/zz-fastcgi.conf",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
+        # one that has more workers than its share may use all of them
+        "apache_share": max(APACHE_SHARE, pm["max_children"]),
         "probe_urls": probe_urls(site),
     }
 
