@@ -108,6 +108,7 @@ class Renderer:
             "mode": octal(default_mode if entry.get("mode") is None else entry["mode"], path),
             "keep": bool(entry.get("keep", False)),
             "immutable": entry.get("immutable"),
+            "secret": bool(entry.get("secret", False)),
         }
         if kind == "file" and "template" not in entry:
             raise AnsibleActionFail(f"{path} needs one of template, link and directory")

@@ -16,8 +16,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import timeouts
+from . import host_secret, timeouts
 from .host_paths import (
+    BIND_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
     PHP_ROOT,
@@ -88,9 +89,10 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
     chain = timeouts.derive(site["timeout"])
     pm = with_spares(site["pm"])
     unit = f"fastcgi-{name}"
-    bound = f"{SOCKET_ROOT}/{name}.sock"
-    socket = site.get("socket", bound)
-    link = socket if socket != bound else None
+    bound = f"{BIND_ROOT}/{name}.sock"
+    directory = f"{SOCKET_ROOT}/{host_secret.place(name)}"
+    address = f"{directory}/{name}.sock"
+    link = site.get("socket")
     version = site["php_version"]
     fpm_directory = version and f"{CONFIG_ROOT}/fpm/{version}"
     package = f"php{version}-fpm.service"
@@ -104,14 +106,20 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         ],
         "wrapper_root": None,
         # the seam
-        # the operator's own address is a link, for virtual hosts of the operator's own; both work
-        "socket": socket,
+        # systemd makes it where root alone can look, and it has another name there where only those can find
+        # it whom root has told, which is Apache (SEC-01)
         "socket_bound": bound,
+        "socket_address": address,
+        "socket_directory": directory,
+        "socket_way": f"{BIND_ROOT}/{name}",
+        "socket_published": f"{BIND_ROOT}/{name}/{name}.sock",
+        # the operator's own address is a link, for virtual hosts of the operator's own; both work
+        "socket": link,
         "socket_link": link,
         "socket_link_directory": link and posixpath.dirname(link),
-        "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
+        "socket_link_target": link and posixpath.relpath(address, posixpath.dirname(link)),
         # what Apache may call it by
-        "php_addresses": [bound, link] if link else [bound],
+        "php_addresses": [address, link] if link else [address],
         "status_socket": None if older_than_php_8(site["php_version"]) else f"{STATUS_ROOT}/{name}.sock",
         "backlog": SOCKET_BACKLOG,
         # the PHP side

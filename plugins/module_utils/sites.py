@@ -34,6 +34,8 @@ from .site_values import (
     account,
     alias,
     boolean,
+    denied_path,
+    denied_urls,
     directive,
     hostname,
     list_of,
@@ -86,6 +88,7 @@ FIELDS: dict[str, Check] = {
     "php_value": php_settings,
     "htaccess": one_of(HTACCESS),
     "front_controller": pattern(r"[A-Za-z0-9_-]+\.php", "the name of a PHP file in the document root", 64),
+    "deny_paths": list_of(denied_path, "paths below the document root"),
     "pass_authorization": boolean,
     "socket": socket_path,
     "wrapper_root": wrapper_root,
@@ -117,6 +120,7 @@ DEFAULTS: dict[str, Any] = {
     "php_value": {},
     "htaccess": "safe",
     "front_controller": None,
+    "deny_paths": [],
     "pass_authorization": False,
     "wrapper_root": WRAPPER_ROOT,
     "tls": None,
@@ -237,6 +241,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "log_directory": log,
         "apache_group": APACHE_ACCOUNT,
         # the Apache side
+        "denied_urls": denied_urls(site["deny_paths"]),
         "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
         "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
         "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
@@ -393,15 +398,28 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
                     f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its '
                     f"own, or set share_account: true on both"
                 )
-        for socket in dict.fromkeys((site["socket"], site["socket_bound"]) if site["socket"] else ()):
-            if sockets.setdefault(socket, label) != label:
-                yield f'{label}.socket: "{socket}" is the socket of {sockets[socket]} already'
+        socket = site["socket"]
+        if socket and sockets.setdefault(socket, label) != label:
+            yield f'{label}.socket: "{socket}" is the socket of {sockets[socket]} already'
         for field, own in directories(site):
             roots.setdefault(own, (label, field, site["user"]))
+    yield from told_addresses(sites)
     for label, site in sites:
         for field, own in directories(site):
             yield from foreign_paths(label, field, own, site["user"], roots)
     yield from fcgid_collisions([(label, site) for label, site in sites if site["engine"] == "fcgid"], roots)
+
+
+def told_addresses(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
+    """Who may rewrite can name any address to Apache, so no neighbour may have one that can be known."""
+    rewriting = [(label, site["user"]) for label, site in sites if site["htaccess"] == "trusted"]
+    for label, site in sites:
+        others = [other for other, user in rewriting if user != site["user"]]
+        if site["socket"] and others:
+            yield (
+                f'{label}.socket: "{site["socket"]}" can be known, and {others[0]} has htaccess: trusted, so '
+                f"that one could run code here (SEC-01); leave the socket out, or set htaccess: safe there"
+            )
 
 
 def fcgid_collisions(

@@ -163,6 +163,7 @@ def test_shared_path_is_made_once_and_sees_all_sites(action):
             "mode": 0o644,
             "keep": False,
             "immutable": None,
+            "secret": False,
             "content": "alpha betaFalse",
         }
     }
@@ -181,6 +182,7 @@ def test_directories_of_a_list_are_made_one_by_one_and_owned_by_the_site(action)
         "mode": 0o755,
         "keep": True,
         "immutable": None,
+        "secret": False,
     }
 
 

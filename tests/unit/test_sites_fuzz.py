@@ -94,6 +94,7 @@ FIELDS = {
     "wrapper_root": (["/srv/wrapper"], str, PATH),
     "php_version": (["8.2"], str, set(string.digits + ".")),
     "front_controller": (["index.php"], str, LETTERS | set("._-")),
+    "deny_paths": (["data/a", "a/*.sql"], lambda value: [value], PATH | {"*"}),
     "engine": (["proxy_fcgi", "fcgid"], str, set()),
     "process_manager": (["fpm", "php_cgi"], str, set()),
     "htaccess": (["safe"], str, set()),
@@ -226,7 +227,11 @@ def template(path):
 
 def rendered(path, site):
     return template(path).render(
-        site=site, sites=[site], ids="20000-29999", ansible_managed="Ansible managed"
+        site=site,
+        sites=[site],
+        ids="20000-29999",
+        htaccess={"safe": ["Require"], "trusted": ["RewriteRule"]},
+        ansible_managed="Ansible managed",
     )
 
 
@@ -308,6 +313,7 @@ ADVERSE = {
     "php_version": st.one_of(PIECES, st.just("8.2")),
     "socket": PIECES.map("/run/x/{}".format),
     "front_controller": PIECES.map("{}.php".format),
+    "deny_paths": st.lists(PIECES, max_size=3),
     "htaccess": st.one_of(PIECES, st.sampled_from(model.HTACCESS)),
     "pass_authorization": st.booleans(),
     "php_value": st.dictionaries(
@@ -414,7 +420,7 @@ def shape(lines):
 @given(resolved_sites())
 def test_snippet_means_to_apache_what_the_site_says(site):
     lines = read_apache(rendered("apache_fastcgi/templates/proxy_fcgi.conf.j2", site))
-    assert ["SetHandler", f"proxy:unix:{site['socket_bound']}|{site['worker']}"] in lines
+    assert ["SetHandler", f"proxy:unix:{site['socket_address']}|{site['worker']}"] in lines
     assert ["<Proxy", site["worker"], ">"] in lines or ["<Proxy", site["worker"] + ">"] in lines
     plain = model.resolve(
         [{"name": "a", "server_name": "a", "pass_authorization": site["pass_authorization"]}]
@@ -442,6 +448,10 @@ def test_virtual_host_means_to_apache_what_the_site_says(site):
     ]
     if site["front_controller"]:
         assert values["FallbackResource"] == [["/" + site["front_controller"]]]
+    refused = {words[1] for words in lines if words[0] == "<LocationMatch"}
+    assert refused == ({site["denied_urls"]} if site["deny_paths"] else set())
+    for path in site["deny_paths"]:
+        assert re.search(site["denied_urls"], "/" + path)
 
 
 @given(resolved_sites())

@@ -23,7 +23,7 @@ foreach (['/etc', '/usr/bin', '/var/lib', '/var/log', '/var/www', '/var/www/site
 foreach (['/tmp', '/var/tmp', '/dev/shm'] as $directory) {
     file_put_contents("$directory/of-alpha", 'x');
 }
-$connection = @stream_socket_client('unix:///run/fastcgi/beta.sock', $number, $refusal);
+$connection = @stream_socket_client('unix://BETA', $number, $refusal);
 echo json_encode([
     'uid' => posix_geteuid(),
     'groups' => posix_getgroups(),
@@ -60,7 +60,7 @@ def view(alpha, beta, stranger):
     cached = alpha.writing("cached.php", "echo 'cached';")
     alpha.host.check_output(f"{cached} && touch --date '1 minute ago' {alpha.root}/cached.php")
     alpha.host.check_output(alpha.asking("cached.php"))
-    answer = alpha.run(LOOK)
+    answer = alpha.run(LOOK.replace("BETA", beta.socket))
     assert answer.status == 200, answer
     return answer.json
 

@@ -51,7 +51,7 @@ def test_removed_site_is_gone_from_the_service_manager(host, site, after):
     assert host.run("ps -u leaving").rc == 1
     assert leaving.show("LoadState") == "not-found"
     assert host.run("systemctl cat fastcgi-leaving.socket").rc != 0
-    assert host.check_output("find /etc/fastcgi/fpm /etc/systemd /run/fastcgi -name '*leaving*'") == ""
+    assert host.check_output("find /etc/fastcgi/fpm /etc/systemd /run/fastcgi -name '*leaving*.sock'") == ""
     assert host.run("systemctl is-failed 'fastcgi-leaving.*'").rc != 0
 
 
