@@ -44,9 +44,9 @@ SOCKET_BACKLOG = 4096
 """At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""
 
 APACHE_SHARE = 16
-"""Requests for one site's PHP that a process of Apache has under way at most, of the 25 that it can serve in Debian.
+"""Requests for one site that a process of Apache has under way at most; in Debian it has 25 threads.
 
-More of them, waiting for a site whose workers are all busy, would leave none for its neighbours (TMO-10, CAP-01).
+More of them, waiting for a site whose workers are all busy, would leave none for the others (TMO-10, CAP-01).
 """
 
 FCGID_PROCESSES = 1020
@@ -69,7 +69,10 @@ FOREIGN = {
     ),
     "fcgid": {
         "socket": "is for engines with a socket per site; mod_fcgid makes its sockets itself",
-        "limits": "is for engines with a unit per site; with fcgid PHP runs in Apache's own unit",
+        **dict.fromkeys(
+            ("limits.memory_max", "limits.cpu_quota"),
+            "is for engines with a unit per site; with fcgid PHP runs in Apache's own unit",
+        ),
         **dict.fromkeys(
             (f"pm.{key}" for key in TABLES["pm"] if key not in PM_OF_FCGID),
             f"is for FPM; of pm, fcgid has {', '.join(PM_OF_FCGID)}",
@@ -185,7 +188,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "timeout": chain.as_dict(),
         "pm": {key: site["pm"][key] for key in PM_OF_FCGID},
-        "limits": {},
+        # the kernel counts processes of the account, where there is no unit of the site to count them in
+        "limits": {"tasks_max": site["limits"]["tasks_max"]},
         "settings": {key: value for key, value in settings.items() if key not in chosen},
         "problems": [
             ("timeout", [f"{clock}: {reason}" for clock, reason in timeouts.fcgid_problems(chain)]),
@@ -208,7 +212,9 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         # no less than PHP takes, which itself has words for what is too much
         "body_limit": bytes_of(body) or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
-        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], chain.as_dict()),
+        "php_digest": digest_of(
+            *(version, site["php_admin_value"], site["php_value"], chain.as_dict(), site["limits"])
+        ),
     }
 
 

@@ -102,7 +102,7 @@ GATE = "Require in the server's configuration"
 ADDRESS = "secret address of the socket"
 CONFIG_SET = "config_set follows no link"
 SHARE = "share of Apache's workers"
-LIMITS = "limits of the unit"
+LIMITS = "limits of the unit, or of the account"
 
 # Of what Apache says, in its log or to the client; the first that fits.
 IN_THE_LOG = (

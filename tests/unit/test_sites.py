@@ -891,7 +891,7 @@ FOREIGN = [
     ("fcgid", "pm.max_spare_servers", 2, "is for FPM"),
     ("fcgid", "pm.max_spawn_rate", 2, "is for FPM"),
     ("fcgid", "limits.memory_max", "1G", "is for engines with a unit per site"),
-    ("fcgid", "limits.tasks_max", 64, "is for engines with a unit per site"),
+    ("fcgid", "limits.cpu_quota", "50%", "is for engines with a unit per site"),
     ("fcgid", "socket", "/run/x/y", "mod_fcgid makes its sockets itself"),
 ]  # fmt: skip
 
@@ -900,19 +900,18 @@ FOREIGN = [
 def test_field_that_the_engine_has_no_use_for_is_refused(engine, where, value, reason):
     field, _, key = where.partition(".")
     given = {field: {key: value} if key else value}
-    told = "limits" if field == "limits" else where
     (error,) = errors_of([site(engine=engine, **given)])
-    assert error.startswith(f"sites[0] (alpha).{told}: ")
+    assert error.startswith(f"sites[0] (alpha).{where}: ")
     assert reason in error
     if field != "socket":
         (error,) = errors_of([site(engine=engine)], given)
-        assert error.startswith(f"sites[0] (alpha).{told} (from the site defaults): ")
+        assert error.startswith(f"sites[0] (alpha).{where} (from the site defaults): ")
 
 
-def test_every_field_of_pm_and_every_clock_is_for_an_engine_or_refused():
-    both = {"max_execution_time", *PM_OF_FCGID}
+def test_every_key_of_a_table_is_for_an_engine_or_refused():
+    both = {"max_execution_time", "tasks_max", *PM_OF_FCGID}
     refused = {where.partition(".")[2] for fields in model.FOREIGN.values() for where in fields} - {""}
-    assert refused == {*model.TABLES["timeout"], *model.TABLES["pm"]} - both
+    assert refused == {*model.TABLES["timeout"], *model.TABLES["pm"], *model.TABLES["limits"]} - both
 
 
 def test_paths_of_a_wrapper_tell_its_account():

@@ -794,6 +794,7 @@ def assert_wrapper(host, site):
     found = wrappers.parse(host.read(site["wrapper"]), site["wrapper"])
     assert (found.doubt, found.problems) == (None, [])
     assert found.command == [f"/usr/bin/php-cgi{site['php_version']}"]
+    assert f"\nulimit -p {site['limits']['tasks_max']}\n" in host.read(site["wrapper"])
     environment = {key: one.value for key, one in found.environment.items()}
     assert environment["TMPDIR"] == site["tmp_directory"]
     startup = php_ini.Startup(
