@@ -125,8 +125,7 @@ def session_made(ground: Ground) -> Outcome:
 
 @attack("temporary file: read", "I08")
 def tmp_read(ground: Ground) -> Outcome:
-    kept = ground.asking_victim("/tmp.php").body
-    return reading(ground, [kept.strip(), kept.strip().replace("/tmp/", "/var/tmp/")])
+    return reading(ground, [ground.asking_victim("/tmp.php").body])
 
 
 @attack("temporary file: planted", "I08")
