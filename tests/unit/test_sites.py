@@ -912,7 +912,7 @@ FOREIGN = [
     (FCGID, "pm.max_spare_servers", 2, "is not for fcgid"),
     (FCGID, "pm.max_spawn_rate", 2, "is not for fcgid"),
     (FCGID, "limits.memory_max", "1G", "is for engines with a unit per site"),
-    (FCGID, "limits.tasks_max", 64, "is for engines with a unit per site"),
+    (FCGID, "limits.cpu_quota", "50%", "is for engines with a unit per site"),
     (FCGID, "socket", "/run/x/y", "mod_fcgid makes its sockets itself"),
     (CGI, "timeout.request_terminate_timeout", 60, "is not for php_cgi behind a socket, which of timeout"),
     (CGI, "timeout.request_slowlog_timeout", 6, "has max_execution_time, proxy_timeout, stop_timeout"),
@@ -931,7 +931,7 @@ FOREIGN = [
 def test_field_that_the_engine_has_no_use_for_is_refused(kind, where, value, reason):
     field, _, key = where.partition(".")
     given = {field: {key: value} if key else value}
-    told = "limits" if field == "limits" else where
+    told = "limits" if field == "limits" and kind is ITK else where
     (error,) = errors_of([site(**kind, **given)])
     assert error.startswith(f"sites[0] (alpha).{told}: ")
     assert reason in error
