@@ -20,7 +20,7 @@ def controllers() -> list[str]:
     return pathlib.Path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
 
 
-@attack("exhaustion: all workers of Apache wait for one site", "TMO-10, CAP-01, C02", engines=("proxy_fcgi",))
+@attack("exhaustion: all workers of Apache wait for one site", "TMO-10, CAP-01, CAP-12, C02")
 def workers(ground: Ground) -> Outcome:
     """More requests than Apache has workers, to a script that sleeps; the victim has visitors meanwhile."""
     code = """<?php

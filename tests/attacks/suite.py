@@ -9,3 +9,10 @@ KINDS = [
     for kind in (handlers, settings, sockets, files, processes, programs, web, exhaustion)
 ]
 ALL = sorted(ATTACKS, key=lambda one: KINDS.index(one.kind))
+
+NOT_HELD = {
+    ("exhaustion: all workers of Apache wait for one site", "fcgid"): (
+        "mod_fcgid has nothing that bounds the requests which wait for one site (CAP-12)"
+    ),
+}
+"""Attack and ground: what succeeds on a host with default settings, and why it cannot be helped."""

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from grounds import PAIRS, ROOT, WEAK_PAIRS, grounds  # first, since it says where the collection is
 
-from ansible_collections.webhosting.fastcgi.tests.attacks.suite import ALL  # isort: skip
+from ansible_collections.webhosting.fastcgi.tests.attacks.suite import ALL, NOT_HELD  # isort: skip
 
 RESULT = ROOT / ".cache/attacks/result.json"
 RACE = "file: a directory swapped for a link while root converges"
@@ -34,6 +34,9 @@ def test_attack_is_stopped(results, name, ground):
     outcome = results[name, ground]
     if not outcome["succeeded"] and not outcome["layer"]:
         pytest.skip(outcome["evidence"])
+    if (name, ground) in NOT_HELD:
+        assert outcome["succeeded"], "it is held by now, so it is no limit any more"
+        pytest.xfail(NOT_HELD[name, ground])
     assert not outcome["succeeded"], outcome["evidence"]
     assert outcome["layer"] != "?", f"it was stopped, but nothing tells by what: {outcome['evidence']}"
 
