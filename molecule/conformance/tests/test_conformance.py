@@ -42,8 +42,9 @@ OF_A_CONNECTION = ("connection", "content-length", "date", "keep-alive", "transf
 
 OF_A_MOMENT = ("REMOTE_PORT", "REQUEST_TIME", "REQUEST_TIME_FLOAT", "UNIQUE_ID")
 OF_A_PROCESS = (
-    *("FCGI_ROLE", "HOME", "PATH", "PHP_FCGI_CHILDREN", "PHP_FCGI_MAX_REQUESTS", "PHP_INI_SCAN_DIR"),
-    *("PWD", "TMPDIR", "USER"),
+    *("FCGI_ROLE", "HOME", "INVOCATION_ID", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS"),
+    *("LISTEN_PID", "LOGNAME", "PATH", "PHP_FCGI_CHILDREN", "PHP_FCGI_MAX_REQUESTS", "PHP_INI_SCAN_DIR"),
+    *("PWD", "SHELL", "SYSTEMD_EXEC_PID", "TMPDIR", "USER"),
 )
 """What $_SERVER holds that is not about the request."""
 
