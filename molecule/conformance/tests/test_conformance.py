@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 HERE = Path(__file__).resolve().parents[1]
-GROUPS = yaml.safe_load((HERE / "vars/requests.yml").read_text())["groups"]
+GROUPS = yaml.safe_load((HERE / "vars/requests.yml").read_text())["chapters"]
 GIVEN = yaml.safe_load((HERE / "group_vars/all.yml").read_text())
 REQUESTS = [request for group in GROUPS for request in group["requests"]]
 LISTED = yaml.safe_load((HERE / "vars/differences.yml").read_text())
