@@ -27,7 +27,7 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import (
 )
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Tree
-from hypothesis import HealthCheck, assume, event, example, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -248,6 +248,7 @@ def rendered(path, site, sites=None):
         sites=sites or [site],
         ids="20000-29999",
         htaccess={"safe": ["Require"], "trusted": ["RewriteRule"]},
+        modules={"mod_fastcgi": "/usr/lib/mod_fastcgi.so"},
         ansible_managed="Ansible managed",
     )
 
@@ -502,8 +503,10 @@ def test_php_reads_every_accepted_character_between_quotes_as_itself():
 
 # ---------------------------------------------------------------- the whole list, read back by our parsers
 
-READ_BACK = (("proxy_fcgi", "fpm"), ("fcgid", "php_cgi"))
-"""Kinds of sites of which all files are read back here."""
+KINDS = [(engine, manager) for engine, managers in site_engines.SEAMS.items() for manager in managers]
+
+PLAN = "/etc/apache2/conf-enabled/fastcgi-mod_fastcgi.conf"
+"""All of PHP that mod_fastcgi knows."""
 
 NAMES = ("alpha", "beta", "on-off", "x", "a" * 31)
 LINES = ("AddDefaultCharset utf-8", "# nothing", 'Header set X-A "a b"', "LimitRequestBody 1000")
@@ -565,11 +568,11 @@ def test_the_list_of_sites_is_made_of_all_fields():
 
 
 @st.composite
-def given_site(draw, name):
+def given_site(draw, name, kinds):
     """A site as somebody might write it. Of most, what each check takes and the engine knows is kept."""
     found = {"name": name, "server_name": f"{name}.example"}
     careless = draw(st.integers(0, 4)) == 0
-    engine, manager = draw(st.sampled_from(READ_BACK))
+    engine, manager = draw(st.sampled_from(kinds))
     foreign = {"engine", "process_manager", *site_engines.foreign(engine, manager)}
     for field in draw(st.lists(st.sampled_from(sorted(LIST_FIELDS)), min_size=4, unique=True)):
         value = draw(LIST_FIELDS[field])
@@ -582,34 +585,56 @@ def given_site(draw, name):
             found.setdefault(table, {})[key] = value
     if "tls" in found and not careless:
         found["tls"] = {"certificate": "/etc/a.pem", "key": "/etc/a.key", **found["tls"]}
-    return found if careless else {**found, "engine": engine}
+    return found if careless else {**found, "engine": engine, "process_manager": manager}
 
 
-LISTS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True).flatmap(
-    lambda names: st.tuples(*(given_site(name) for name in names)).map(list)
-)
-OF_A_SITE = {
+LISTS = st.tuples(
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True),
+    # MPM ITK is for all sites of a host, or for none
+    st.sampled_from([*([kind] for kind in KINDS), KINDS, [kind for kind in KINDS if kind[0] != "mpm_itk"]]),
+).flatmap(lambda drawn: st.tuples(*(given_site(name, drawn[1]) for name in drawn[0])).map(list))
+OF_EACH_SITE = {"vhost": "apache_vhost/templates/vhost.conf.j2"}
+OF_A_SEAM = {
     "socket": {
-        "fpm_config": "fpm_pool/templates/pool.conf.j2",
         "service_file": "fpm_pool/templates/site.service.j2",
         "socket_file": "fpm_pool/templates/site.socket.j2",
-        "snippet": "apache_fastcgi/templates/proxy_fcgi.conf.j2",
-        "vhost": "apache_vhost/templates/vhost.conf.j2",
     },
     "wrapper": {
         "wrapper": "suexec_wrapper/templates/wrapper.sh.j2",
         "php_ini": "suexec_wrapper/templates/php.ini.j2",
-        "snippet": "fcgid/templates/fcgid.conf.j2",
-        "vhost": "apache_vhost/templates/vhost.conf.j2",
+    },
+    "apache": {"ping_script": "mpm_itk/templates/ping.php.j2"},
+}
+BEHIND_A_SOCKET = {
+    "fpm": {"fpm_config": "fpm_pool/templates/pool.conf.j2"},
+    "php_cgi": {
+        "php_ini": "fpm_pool/templates/php.ini.j2",
+        "ping_script": "fpm_pool/templates/ping.php.j2",
     },
 }
+OF_AN_ENGINE = {
+    engine: {"snippet": f"{role}/templates/{engine}.conf.j2"}
+    for engine, role in {
+        "proxy_fcgi": "apache_fastcgi",
+        "mod_fastcgi": "apache_fastcgi",
+        "mod_fastcgi_handler": "apache_fastcgi",
+        "fcgid": "fcgid",
+        "mpm_itk": "mpm_itk",
+    }.items()
+}
+# each with the field and the value of those sites that it is for
 OF_ALL_SITES = {
-    "/etc/tmpfiles.d/fastcgi.conf": ("socket", "fpm_pool/templates/tmpfiles.conf.j2"),
-    "/etc/tmpfiles.d/fastcgi-wrapper.conf": ("wrapper", "suexec_wrapper/templates/tmpfiles.conf.j2"),
-    "/etc/logrotate.d/fastcgi": ("socket", "fpm_pool/templates/logrotate.conf.j2"),
-    "/etc/logrotate.d/fastcgi-wrapper": ("wrapper", "suexec_wrapper/templates/logrotate.conf.j2"),
-    "/etc/fastcgi/accounts.conf": ("", "site_accounts/templates/accounts.conf.j2"),
-    "/etc/apache2/sites-available/999-no-site.conf": ("", "apache_vhost/templates/no_site.conf.j2"),
+    "/etc/tmpfiles.d/fastcgi.conf": ("seam", "socket", "fpm_pool/templates/tmpfiles.conf.j2"),
+    "/etc/tmpfiles.d/fastcgi-wrapper.conf": ("seam", "wrapper", "suexec_wrapper/templates/tmpfiles.conf.j2"),
+    "/etc/tmpfiles.d/fastcgi-itk.conf": ("seam", "apache", "mpm_itk/templates/tmpfiles.conf.j2"),
+    "/etc/logrotate.d/fastcgi": ("seam", "socket", "fpm_pool/templates/logrotate.conf.j2"),
+    "/etc/logrotate.d/fastcgi-wrapper": ("seam", "wrapper", "suexec_wrapper/templates/logrotate.conf.j2"),
+    "/etc/logrotate.d/fastcgi-itk": ("seam", "apache", "mpm_itk/templates/logrotate.conf.j2"),
+    "/etc/fastcgi/accounts.conf": ("state", "present", "site_accounts/templates/accounts.conf.j2"),
+    "/etc/apache2/sites-available/999-no-site.conf": (
+        *("state", "present", "apache_vhost/templates/no_site.conf.j2"),
+    ),
+    PLAN: ("engine", "mod_fastcgi", "apache_fastcgi/templates/mod_fastcgi.plan.conf.j2"),
 }
 
 
@@ -653,13 +678,15 @@ def deployed(sites):
     """All files that follow from a list, by their paths; a list that is refused has none."""
     files = {}
     for site in sites:
-        for field, path in OF_A_SITE[site["seam"]].items():
-            files[site[field]] = rendered(path, site)
-    for path, (seam, source) in OF_ALL_SITES.items():
-        concerned = [site for site in sites if not seam or site["seam"] == seam]
+        behind = BEHIND_A_SOCKET[site["process_manager"]] if site["seam"] == "socket" else {}
+        own = {**OF_EACH_SITE, **OF_A_SEAM[site["seam"]], **behind, **OF_AN_ENGINE[site["engine"]]}
+        files.update({site[field]: rendered(path, site) for field, path in own.items()})
+    for path, (field, value, source) in OF_ALL_SITES.items():
+        concerned = [site for site in sites if site.get(field, "present") == value]
         if concerned:
             files[path] = rendered(source, concerned[0], concerned)
-    files["/etc/apache2/apache2.conf"] = "".join(f"Include {site['vhost']}\n" for site in sites)
+    read = [*([PLAN] if PLAN in files else []), *(site["vhost"] for site in sites)]
+    files["/etc/apache2/apache2.conf"] = "".join(f"Include {path}\n" for path in read)
     return Host(
         {host_secret.filled(path, b"x"): host_secret.filled(text, b"x") for path, text in files.items()}
     )
@@ -686,7 +713,6 @@ def test_a_list_is_refused_in_clear_words_or_read_back_as_it_was_meant(sites):
         assert [line for line in lines[1:] if not re.match(r"  - (sites\[\d+\]|sites with)", line)] == []
         assert str(error).replace("\n", "").isprintable()
         return
-    assume({(site["engine"], site["process_manager"]) for site in resolved} <= set(READ_BACK))
     event(f"accepted: {len(resolved)} sites")
     absent = [site["name"] for site in sites if site.get("state") == "absent"]
     assert [site["name"] for site in resolved] == [
@@ -695,10 +721,14 @@ def test_a_list_is_refused_in_clear_words_or_read_back_as_it_was_meant(sites):
     host = deployed(resolved)
     for written, site in zip((site for site in sites if site["name"] not in absent), map(real, resolved)):
         assert_meant(written, site)
-        if site["seam"] == "socket":
+        event(f"{site['engine']} with {site['process_manager']}")
+        if site["process_manager"] == "fpm":
             assert_pool(host, site)
+        if site["process_manager"] == "php_cgi":
+            assert_settings_of_php_cgi(host, site)
+        if site["seam"] == "socket":
             assert_units(host, site)
-        else:
+        elif site["seam"] == "wrapper":
             assert_wrapper(host, site)
     if resolved:
         assert_apache(host, [real(site) for site in resolved])
@@ -770,16 +800,28 @@ def assert_units(host, site):
     name, units = site["service_unit"], systemd_units.Units(host)
     service, listening = units.get(name), units.get(site["socket_unit"])
     assert (service.problems, listening.problems) == ([], [])
+    assert listening.all("ListenStream")[0].value == site["socket_bound"]
     variables = systemd_units.environment(host, service)
-    # that of the status is not there before PHP 8
-    addresses = filter(None, [site["socket_bound"], site["status_socket"]])
-    passed = ",".join(f"{path}={number}" for number, path in enumerate(addresses, 3))
-    assert {key: one.value for key, one in variables.items()} == {"FPM_SOCKETS": passed}
     arguments, _line = systemd_units.command(service, variables)
-    assert arguments == [
-        *(f"/usr/sbin/php-fpm{site['php_version']}", "--nodaemonize"),
-        *("--prefix", site["log_directory"], "--fpm-config", site["fpm_config"]),
-    ]
+    if site["process_manager"] == "fpm":
+        # that of the status is not there before PHP 8
+        addresses = filter(None, [site["socket_bound"], site["status_socket"]])
+        passed = ",".join(f"{path}={number}" for number, path in enumerate(addresses, 3))
+        wanted = {"FPM_SOCKETS": passed}
+        assert arguments == [
+            *(f"/usr/sbin/php-fpm{site['php_version']}", "--nodaemonize"),
+            *("--prefix", site["log_directory"], "--fpm-config", site["fpm_config"]),
+        ]
+    else:
+        wanted = {
+            "PHP_INI_SCAN_DIR": f":{site['php_ini_directory']}",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "TMPDIR": site["tmp_directory"],
+            "PHP_FCGI_CHILDREN": str(site["pm"]["max_children"]),
+            "PHP_FCGI_MAX_REQUESTS": str(site["pm"]["max_requests"]),
+        }
+        assert arguments == [f"/usr/bin/php-cgi{site['php_version']}"]
+    assert {key: one.value for key, one in variables.items()} == wanted
     said = [
         (key, systemd_units.specified(value, name, source).value)
         for key, value, source in systemd_units.assignments(host.read(site["service_file"]), name, Any())
@@ -804,19 +846,25 @@ def assert_wrapper(host, site):
     assert f"\nulimit -p {site['limits']['tasks_max']}\n" in host.read(site["wrapper"])
     environment = {key: one.value for key, one in found.environment.items()}
     assert environment["TMPDIR"] == site["tmp_directory"]
-    startup = php_ini.Startup(
-        f"/etc/php/{site['php_version']}/cgi", "cgi-fcgi", scan_directory=environment["PHP_INI_SCAN_DIR"]
-    )
+    assert environment["PHP_INI_SCAN_DIR"] == f":{posixpath.dirname(site['php_ini'])}"
+    counted = (environment["PHP_FCGI_CHILDREN"], environment["PHP_FCGI_MAX_REQUESTS"])
+    if site["engine"] == "fcgid":
+        assert counted == ("0", "0")
+    else:
+        assert counted == (str(site["pm"]["max_children"]), str(site["pm"]["max_requests"]))
+
+
+def assert_settings_of_php_cgi(host, site):
     # as on the host, where root's file is read without following links
     read = php_ini.PhpIni()
     php_ini.take(ini.parse(host.read(site["php_ini"]), site["php_ini"]), read)
-    assert startup.scan_directory == f":{posixpath.dirname(site['php_ini'])}"
     assert read.problems == []
     everything = {**site["php_value"], **site["php_admin_value"]}
     assert {key: one.value for key, one in read.values.items()} == everything
     locked = {key: read.special(key, site["document_root"], "").value for key in site["php_admin_value"]}
     assert locked == site["php_admin_value"]
-    assert list(read.paths) == [site["document_root"]]
+    apart = [site["php_ini_directory"]] if site["ping_script"] else []
+    assert list(read.paths) == [site["document_root"], *apart]
 
 
 def flat(directives):
@@ -849,16 +897,45 @@ def assert_apache(host, sites):
         for line in site["extra_directives"]:
             if not line.startswith("#"):
                 assert (line.split()[0], apache_config.words(line)[1:]) in said
-        handlers = [words for name, words in said if name == "SetHandler"]
-        if site["seam"] == "socket":
-            assert handlers == [[f"proxy:unix:{site['socket_address']}|{site['worker']}"]]
-            patience = f"timeout={site['timeout']['proxy_timeout']}"
-            assert ("ProxySet", [patience]) in said
-        else:
-            assert handlers == [["fcgid-script"]]
+        assert_engine(said, site)
+    known = {site["fastcgi_path"]: site for site in sites if site["engine"] == "mod_fastcgi"}
+    external = [words for name, words in flat(found.effective()) if name == "FastCgiExternalServer"]
+    assert [words[0] for words in external if not words[0].endswith(".ping")] == [
+        path for path, site in known.items() if site["seam"] == "socket"
+    ]
+    for path, *words in external:
+        site = known[path.removesuffix(".ping")]
+        assert words[:2] == ["-socket", site["socket_address"]]
+        if path in known:
+            assert words[words.index("-idle-timeout") + 1] == str(site["timeout"]["proxy_timeout"])
+
+
+def assert_engine(said, site):
+    """What the snippet of a site has for its engine."""
+    first = next(words for name, words in said if name == "SetHandler")
+    if site["engine"] == "proxy_fcgi":
+        assert first == [f"proxy:unix:{site['socket_address']}|{site['worker']}"]
+        assert ("ProxySet", [f"timeout={site['timeout']['proxy_timeout']}"]) in said
+    elif site["engine"] == "fcgid":
+        assert first == ["fcgid-script"]
+        assert ("SuexecUserGroup", [site["user"], site["group"]]) in said
+        assert ("FcgidWrapper", [site["wrapper"], ".php"]) in said
+        assert ("FcgidIOTimeout", [str(site["timeout"]["io_timeout"])]) in said
+    elif site["engine"] == "mod_fastcgi":
+        assert first == ["fastcgi-php"]
+        assert ("Action", ["fastcgi-php", site["php_path"]]) in said
+        assert ("Alias", [site["php_path"], site["fastcgi_path"]]) in said
+        if site["seam"] == "wrapper":
             assert ("SuexecUserGroup", [site["user"], site["group"]]) in said
-            assert ("FcgidWrapper", [site["wrapper"], ".php"]) in said
-            assert ("FcgidIOTimeout", [str(site["timeout"]["io_timeout"])]) in said
+    elif site["engine"] == "mod_fastcgi_handler":
+        assert first == [f"fcgi:{site['socket_address']}"]
+    else:
+        assert first == ["application/x-httpd-php"]
+        assert ("AssignUserID", [site["user"], site["group"]]) in said
+        for kind in ("php_value", "php_admin_value"):
+            assert [(kind, [key, value]) for key, value in site[kind].items()] == [
+                one for one in said if one[0] == kind and one[1][0] in site[kind] and one[1][1] != "none"
+            ]
 
 
 def assert_common_files(host, sites):
@@ -866,8 +943,8 @@ def assert_common_files(host, sites):
     accounts = [line.split()[:2] for line in said_lines(host, "/etc/fastcgi/accounts.conf")]
     groups = [["g", group] for group in dict.fromkeys(site["group"] for site in sites)]
     assert accounts == [["r", "-"], *groups, *(["u", site["user"]] for site in unique_users(sites))]
-    for path, (seam, _source) in OF_ALL_SITES.items():
-        concerned = [site for site in sites if site["seam"] == seam]
+    for path, (field, value, _source) in OF_ALL_SITES.items():
+        concerned = [site for site in sites if field == "seam" and site["seam"] == value]
         if not concerned:
             continue
         lines = said_lines(host, path)
@@ -876,10 +953,12 @@ def assert_common_files(host, sites):
             assert logs == [site["log_directory"] for site in concerned]
             owners = [line.split()[1:] for line in lines if line.split()[0] == "su"]
             assert owners == [[site["user"], site["group"]] for site in concerned]
-        elif seam == "socket":
+        elif value == "socket":
             logs = [line.split() for line in lines if line.startswith("f-")]
             assert logs == [
-                ["f-", f"{site['log_directory']}/slow.log", "0640", site["user"], "adm"] for site in concerned
+                ["f-", f"{site['log_directory']}/slow.log", "0640", site["user"], "adm"]
+                for site in concerned
+                if site["process_manager"] == "fpm"
             ]
             links = [line.split() for line in lines if line.startswith("L+") and "/bind/" not in line]
             linked = [site for site in concerned if site["socket_link"]]
