@@ -7,16 +7,16 @@ import json
 import time
 from typing import Any
 
-from . import converge, memory, report, requests
+from . import converge, fairness, memory, report, requests
 from .host import ROOT, Host, prepare_image
 from .sites import STATIC_POOL, sites
 
 RESULT = ROOT / ".cache" / "bench" / "result.json"
 COUNTS = (1, 10, 100, 1000)
-PARTS = ("converge", "fcgid", "loop", "memory", "requests", "timeouts")
+PARTS = ("converge", "fairness", "fcgid", "loop", "memory", "requests", "timeouts")
 FCGID: dict[str, Any] = {"engine": "fcgid", "pm": {"max_children": 5}}
 """What all sites have; 200 of them fit into mod_fcgid's table that way."""
-OF_THEIR_OWN = {"fcgid", "requests"}
+OF_THEIR_OWN = {"fairness", "fcgid", "requests"}
 """Parts that need no list of sites from outside."""
 
 
@@ -58,6 +58,8 @@ def measure_apart(parts: list[str], times: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if "fcgid" in parts:
         result["fcgid"] = measure_fcgid(times)
+    if "fairness" in parts:
+        result["fairness"] = measure_fairness()
     if "requests" in parts:
         result["requests"] = measure_requests()
     return result
@@ -73,6 +75,14 @@ def measure_fcgid(times: int) -> dict[int, dict[str, Any]]:
             # 190 sites more take less time than equal runs differ by, so there are more of them
             result[count] = {"first": seconds, **converge.unchanged(sites(count), 3 * times, **FCGID)}
     return result
+
+
+def measure_fairness() -> dict[str, Any]:
+    """Compare a busy host with the quiet one, on a fresh host with two sites."""
+    with Host() as host:
+        say("fairness")
+        converge.play(converge.PLAYBOOK, sites(2))
+        return fairness.compare(host)
 
 
 def measure_requests() -> dict[str, Any]:

@@ -79,6 +79,14 @@ def bars(result: dict[str, Any]) -> list[Bar]:
                 f"first request to one of {most} idle sites", result["memory"]["first_request_ms"], 150, "ms"
             ),
         ]
+    for case, kinds in result.get("fairness", {}).items():
+        for kind, numbers in kinds.items():
+            if "ratio" in numbers:
+                name = f"p99 of a neighbour's {kind} beside a hog ({case}) / quiet host"
+                found.append(Bar(name, numbers["ratio"], 2, "x"))
+                found.append(
+                    Bar(f"requests without an answer there ({kind}, {case})", numbers["failed"], 0, "")
+                )
     for page, engines in result.get("requests", {}).items():
         ratio = engines["proxy_fcgi"]["ratio_to_nginx_fpm"]
         found.append(Bar(f"throughput of proxy_fcgi / nginx + FPM, {page} page", ratio, 0.9, "x", True))
@@ -131,6 +139,8 @@ def text(result: dict[str, Any]) -> str:
         )
     if "memory" in result:
         parts.append(memory_table(result))
+    if "fairness" in result:
+        parts.append(fairness_table(result))
     if "requests" in result:
         parts.append(requests_table(result))
     parts.append(bars_table(result))
@@ -169,6 +179,16 @@ def requests_table(result: dict[str, Any]) -> str:
                 ]
             )
     return "Requests, 16 at a time, and the ratio to nginx + FPM:\n" + table(rows)
+
+
+def fairness_table(result: dict[str, Any]) -> str:
+    """What a neighbour's visitors notice of a hog."""
+    rows = [["beside a hog", "asked", "p50", "p99", "ratio", "no answer"]]
+    for case, kinds in result["fairness"].items():
+        for kind, numbers in kinds.items():
+            times = (f"{numbers[key]:.1f} ms" for key in ("p50_ms", "p99_ms"))
+            rows.append([case, kind, *times, f"{numbers.get('ratio', 1):.2f}", f"{numbers['failed']:.0f}"])
+    return "A neighbour of a site that takes all it can get, and the ratio to the quiet host:\n" + table(rows)
 
 
 def memory_table(result: dict[str, Any]) -> str:

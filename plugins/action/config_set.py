@@ -112,6 +112,7 @@ class Renderer:
             "keep": bool(entry.get("keep", False)),
             "own": bool(entry.get("own", False)),
             "immutable": entry.get("immutable"),
+            "secret": bool(entry.get("secret", False)),
         }
         if kind == "file" and "template" not in entry:
             raise AnsibleActionFail(f"{path} needs one of template, link and directory")

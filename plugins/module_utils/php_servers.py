@@ -8,6 +8,7 @@ timeouts.py; 0 is no limit.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -185,9 +186,13 @@ class PhpServers:
         """A path without links: those that are there, and those that are made at boot."""
         for _step in range(8):
             path = self.tree.resolve(path)
-            if path not in self.links:
+            link, rest = path, ""
+            while link not in self.links and "/" in link:
+                link, _, part = link.rpartition("/")
+                rest = f"/{part}{rest}"
+            if link not in self.links:
                 break
-            path = self.links[path]
+            path = posixpath.join(posixpath.dirname(link), self.links[link]) + rest
         return path
 
     def index(self) -> dict[str, Backend]:
@@ -253,7 +258,8 @@ class PhpServers:
         backend = self.backend("fpm", pool.name, pool.source, unit, php)
         if listen in inherited:
             socket, stream = inherited[listen]
-            backend.addresses, backlog = [stream, *symlinks(socket)], socket_backlog(socket)
+            backend.addresses = [stream, *symlinks(socket), *hard_links(socket, stream)]
+            backlog = socket_backlog(socket)
         else:
             backend.addresses, backlog = [listen] if listen else [], pool.get("listen.backlog")
         backend.pool = pool
@@ -290,7 +296,11 @@ class PhpServers:
             streams = [
                 stream.value for socket in sockets for stream in socket.all("ListenStream") if stream.value
             ]
-            backend.addresses = [*streams, *(link for socket in sockets for link in symlinks(socket))]
+            backend.addresses = [
+                *streams,
+                *(link for socket in sockets for link in symlinks(socket)),
+                *(link for socket in sockets for stream in streams for link in hard_links(socket, stream)),
+            ]
             backlog = socket_backlog(sockets[0])
         else:
             return  # answers one request on its standard input, and no socket
@@ -488,6 +498,18 @@ def or_default(setting: Setting[str], default: str) -> Setting[str]:
 
 def symlinks(socket: Unit) -> list[str]:
     return [word for setting in socket.all("Symlinks") for word in systemd_units.words(setting.value or "")]
+
+
+def hard_links(socket: Unit, stream: str) -> list[str]:
+    """Further names that a socket gets by `ln` as soon as it listens."""
+    found = []
+    for setting in socket.all("ExecStartPost"):
+        command = systemd_units.words(setting.value or "")
+        paths = [word for word in command[1:] if not word.startswith("-")]
+        hard = command[:1] != [] and command[0].rpartition("/")[2] == "ln" and "-s" not in command
+        if hard and paths[:1] == [stream]:
+            found += paths[1:2]
+    return found
 
 
 def socket_backlog(socket: Unit) -> Setting[int]:

@@ -114,8 +114,11 @@ def carry_out(
             systemctl("stop", "--no-block", on=taken[first : first + AT_ONCE])
     leave([os.path.basename(path) for path in left], run)
     give_back(sorted(set(lent_before.values()) - set(lent_now.values())), run, wait)
+    changed_units = set(map(os.path.dirname, touched))
     for daemon in reload:
-        run(["systemctl", "reload-or-restart", daemon])
+        # of its own unit a daemon that is only reloaded takes nothing over
+        again = drop_ins(service_name(daemon)) in changed_units
+        run(["systemctl", "restart" if again else "reload-or-restart", daemon])
         run(["systemctl", "is-active", daemon])
 
 
@@ -167,6 +170,10 @@ def lent(paths: Collection[str]) -> dict[str, str]:
     links = [os.path.split(path) for path in paths if os.path.dirname(path).endswith(".service.wants")]
     sockets = {f"{UNIT_ROOT}/{name}": os.path.basename(directory)[:-6] for directory, name in links}
     return {socket: daemon for socket, daemon in sockets.items() if socket in paths}
+
+
+def service_name(daemon: str) -> str:
+    return daemon if daemon.endswith(".service") else f"{daemon}.service"
 
 
 def drop_ins(daemon: str) -> str:

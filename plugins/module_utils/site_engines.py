@@ -18,9 +18,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import timeouts
+from . import host_secret, timeouts
 from .host_paths import (
-    APACHE_ROOT,
+    BIND_ROOT,
     CONFIG_ROOT,
     LOG_ROOT,
     MOD_PHP_ROOT,
@@ -59,6 +59,12 @@ SOCKET_BACKLOG = 4096
 
 CACHE_GUARDS = frozenset(("opcache.validate_permission", "opcache.validate_root", "opcache.restrict_api"))
 """What keeps sites that share an opcode cache out of each other's cached scripts."""
+
+APACHE_SHARE = 16
+"""Requests for one site that a process of Apache has under way at most; in Debian it has 25 threads.
+
+More of them, waiting for a site whose workers are all busy, would leave none for the others (TMO-10, CAP-01).
+"""
 
 FCGID_PROCESSES = 1020
 """As many as mod_fcgid's table holds (CAP-11)."""
@@ -99,6 +105,11 @@ def others(whose: str, table: str, own: Iterable[str]) -> dict[str, str]:
     return {f"{table}.{key}": reason for key in TABLES[table] if key not in own}
 
 
+OF_A_UNIT = dict.fromkeys(
+    ("limits.memory_max", "limits.cpu_quota"),
+    "is for engines with a unit per site; from a wrapper PHP runs in Apache's own unit",
+)
+
 FOREIGN = {
     "fpm": others("FPM", "timeout", CLOCKS["fpm"]),
     "php_cgi": {
@@ -107,13 +118,13 @@ FOREIGN = {
     },
     "fcgid": {
         "socket": "is for engines with a socket per site; mod_fcgid makes its sockets itself",
-        "limits": "is for engines with a unit per site; with fcgid PHP runs in Apache's own unit",
+        **OF_A_UNIT,
         **others("fcgid", "pm", PM_OF_FCGID),
         **others("fcgid", "timeout", CLOCKS["fcgid"]),
     },
     "mod_fastcgi": {
         "socket": "is for engines with a socket per site; mod_fastcgi makes that of a wrapper itself",
-        "limits": "is for engines with a unit per site; from a wrapper PHP runs in Apache's own unit",
+        **OF_A_UNIT,
         **others("php_cgi that mod_fastcgi starts", "pm", PM_OF_PHP_CGI),
         **others("php_cgi that mod_fastcgi starts", "timeout", CLOCKS["mod_fastcgi"]),
     },
@@ -200,22 +211,29 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         del behind["timeout"]["proxy_timeout"]
     name = site["name"]
     unit = f"fastcgi-{name}"
-    bound = f"{SOCKET_ROOT}/{name}.sock"
-    socket = site.get("socket", bound)
-    link = socket if socket != bound else None
+    bound = f"{BIND_ROOT}/{name}.sock"
+    directory = f"{SOCKET_ROOT}/{host_secret.place(name)}"
+    address = f"{directory}/{name}.sock"
+    link = site.get("socket")
     version = site["php_version"]
     package = f"php{version}-fpm.service"
     return {
         "wrapper_root": None,
         # the seam
-        # the operator's own address is a link, for virtual hosts of the operator's own; both work
-        "socket": socket,
+        # systemd makes it where root alone can look, and it has another name there where only those can find
+        # it whom root has told, which is Apache (SEC-01)
         "socket_bound": bound,
+        "socket_address": address,
+        "socket_directory": directory,
+        "socket_way": f"{BIND_ROOT}/{name}",
+        "socket_published": f"{BIND_ROOT}/{name}/{name}.sock",
+        # the operator's own address is a link, for virtual hosts of the operator's own; both work
+        "socket": link,
         "socket_link": link,
         "socket_link_directory": link and posixpath.dirname(link),
-        "socket_link_target": link and posixpath.relpath(bound, posixpath.dirname(link)),
+        "socket_link_target": link and posixpath.relpath(address, posixpath.dirname(link)),
         # what Apache may call it by
-        "php_addresses": [bound, link] if link else [bound],
+        "php_addresses": [address, link] if link else [address],
         "backlog": SOCKET_BACKLOG,
         # the PHP side
         "socket_unit": f"{unit}.socket",
@@ -231,6 +249,8 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "shared_config": version and f"{PHP_ROOT}/{version}/fpm/pool.d/zz-fastcgi.conf",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
+        # one that has more workers than its share may use all of them
+        "apache_share": max(APACHE_SHARE, behind["pm"]["max_children"]),
         "probe_urls": probe_urls(site),
         **behind,
     }
@@ -364,7 +384,8 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "timeout": clocks,
         "pm": pm,
-        "limits": {},
+        # the kernel counts processes of the account, where there is no unit of the site to count them in
+        "limits": {"tasks_max": site["limits"]["tasks_max"]},
         "settings": {
             **settings_of_php_cgi(site, chain.default_socket_timeout),
             **({"post_max_size": "8M"} if body is None else {}),
@@ -387,15 +408,15 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "suexec_call": {"name": name, "path": wrapper, "user": user, "group": group},
         "suexec": suexec,
         "packages": [f"apache2-suexec-{suexec}", *([f"php{version}-cgi"] if version else [])],
-        "process_plan": f"{APACHE_ROOT}/conf-available/fastcgi-fcgid.conf",
-        "process_plan_enabled": f"{APACHE_ROOT}/conf-enabled/fastcgi-fcgid.conf",
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         "ping_script": None,
         # no less than PHP takes, which itself has words for what is too much
         "body_limit": bytes_of(body or "8M") or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
-        "php_digest": digest_of(version, site["php_admin_value"], site["php_value"], clocks, pm),
+        "php_digest": digest_of(
+            *(version, site["php_admin_value"], site["php_value"], clocks, pm, site["limits"]),
+        ),
     }
 
 

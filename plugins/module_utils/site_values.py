@@ -13,7 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from . import timeouts
-from .host_paths import LOG_ROOT, SITES_ROOT, STATE_ROOT, STATUS_ROOT, VIRTUAL_ROOT, within
+from .host_paths import (
+    BIND_ROOT,
+    LOG_ROOT,
+    SITES_ROOT,
+    STATE_ROOT,
+    STATUS_ROOT,
+    VIRTUAL_ROOT,
+    within,
+)
 
 SOCKET_PATH_LIMIT = 95
 """Bytes of a socket's path. Apache refuses a longer one, FPM cuts it off in silence (SEC-16)."""
@@ -51,6 +59,7 @@ FOREIGN_RUN = {
     "/run/systemd": "which belongs to systemd",
     "/run/dbus": "which belongs to D-Bus",
     STATUS_ROOT: "where the sockets of FPM's status are",
+    BIND_ROOT: "where systemd makes the sockets",
 }
 """Below /run, but no place for a site's socket."""
 
@@ -189,6 +198,24 @@ def path(value: Any) -> str:
             f"(no empty part, none that begins with a dot)"
         )
     return text
+
+
+def denied_path(value: Any) -> str:
+    """What is refused below a document root: a file, a directory, or all files of one suffix."""
+    text = printable(value)
+    part = "[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*"
+    if not re.fullmatch(rf"({part}/)*({part}/?|\*(\.[A-Za-z0-9_-]+)+)", text):
+        raise Refused(
+            f"{shown(value)} is not a path below the document root such as data, conf/local.php, *.sql or "
+            f"uploads/*.php (letters, digits and . _ @ + -, no slash in front)"
+        )
+    return text.rstrip("/")
+
+
+def denied_urls(paths: Sequence[str]) -> str:
+    """A regular expression for the URLs of what is refused; a suffix counts in the directories below too."""
+    each = [re.escape(path).replace(r"\*", "([^/]*/)*[^/]*") for path in paths]
+    return f"^/({'|'.join(each)})(/|$)" if each else ""
 
 
 def site_path(value: Any) -> str:

@@ -41,6 +41,8 @@ from .site_values import (
     account,
     alias,
     boolean,
+    denied_path,
+    denied_urls,
     directive,
     hostname,
     list_of,
@@ -91,6 +93,7 @@ FIELDS: dict[str, Check] = {
     "php_value": php_settings,
     "htaccess": one_of(HTACCESS),
     "front_controller": pattern(r"[A-Za-z0-9_-]+\.php", "the name of a PHP file in the document root", 64),
+    "deny_paths": list_of(denied_path, "paths below the document root"),
     "pass_authorization": boolean,
     "socket": socket_path,
     "wrapper_root": wrapper_root,
@@ -123,6 +126,7 @@ DEFAULTS: dict[str, Any] = {
     "php_value": {},
     "htaccess": "safe",
     "front_controller": None,
+    "deny_paths": [],
     "pass_authorization": False,
     "wrapper_root": WRAPPER_ROOT,
     "tls": None,
@@ -253,6 +257,7 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "log_directory": log,
         "apache_group": APACHE_ACCOUNT,
         # the Apache side
+        "denied_urls": denied_urls(site["deny_paths"]),
         "snippet": f"{APACHE_ROOT}/fastcgi/{name}.conf",
         "vhost": f"{APACHE_ROOT}/sites-available/{name}.conf",
         "vhost_enabled": f"{APACHE_ROOT}/sites-enabled/{name}.conf",
@@ -418,11 +423,12 @@ def collisions(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
                     f'{label}.{field}: "{site[field]}" is the {field} of {first} too; give each site its '
                     f"own, or set share_account: true on both"
                 )
-        for socket in dict.fromkeys((site["socket"], site["socket_bound"]) if site["socket"] else ()):
-            if sockets.setdefault(socket, label) != label:
-                yield f'{label}.socket: "{socket}" is the socket of {sockets[socket]} already'
+        socket = site["socket"]
+        if socket and sockets.setdefault(socket, label) != label:
+            yield f'{label}.socket: "{socket}" is the socket of {sockets[socket]} already'
         for field, own in directories(site):
             roots.setdefault(own, (label, field, site["user"]))
+    yield from told_addresses(sites)
     for label, site in sites:
         for field, own in directories(site):
             yield from foreign_paths(label, field, own, site["user"], roots)
@@ -452,6 +458,18 @@ def one_apache(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
                 f"{label}.php_version: {shown(site['php_version'])} is another one than that of {first} "
                 f"({shown(example['php_version'])}); with engine {site['engine']} PHP is a part of Apache, "
                 f"so there is one for all sites"
+            )
+
+
+def told_addresses(sites: Sequence[tuple[str, dict[str, Any]]]) -> Iterable[str]:
+    """Who may rewrite can name any address to Apache, so no neighbour may have one that can be known."""
+    rewriting = [(label, site["user"]) for label, site in sites if site["htaccess"] == "trusted"]
+    for label, site in sites:
+        other = next((other for other, user in rewriting if user != site["user"]), None)
+        if site["socket"] and other:
+            yield (
+                f'{label}.socket: "{site["socket"]}" can be known, and {other} has htaccess: trusted, so '
+                f"that one could run code here (SEC-01); leave the socket out, or set htaccess: safe there"
             )
 
 

@@ -27,7 +27,7 @@ PROGRAM = "systemd"
 KEPT = (
     *("User", "Group", "WorkingDirectory", "StandardInput", "Environment", "EnvironmentFile", "ExecStart"),
     *("KillMode", "KillSignal", "TimeoutStopSec", "TimeoutSec"),
-    *("ListenStream", "Backlog", "Service", "Symlinks"),
+    *("ListenStream", "Backlog", "Service", "Symlinks", "ExecStartPost"),
 )
 SECONDS = {
     **dict.fromkeys(("usec", "us", "µs", "μs"), 1e-6),

@@ -13,9 +13,9 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from . import accounts, probe, recovery, services, web_probe
+from . import accounts, host_secret, probe, recovery, services, web_probe
 from .journal import STATE_ROOT, Journal, Step, TransactionError, unfinished
 from .safe_files import Found, UnsafePath, write_file
 
@@ -44,6 +44,7 @@ class Item:
     )
     own: bool = False  # a directory that goes when the set has it no longer, if it is empty then
     immutable: bool | None = None  # whether nobody may change it, not even its owner; None: as it is
+    secret: bool = False  # its text, or what it points to, holds places for names that only this host knows
 
 
 @dataclass
@@ -114,6 +115,7 @@ class Transaction:
         self.probe_patience = probe_patience
         self.leave = set(leave)
         self.journal = Journal(name, state_root)
+        self.secret = os.path.join(state_root, os.path.basename(host_secret.PATH))
         self.files = self.journal.files
         self.accounts = accounts.Host()
         self.owned: dict[str, str] = {}
@@ -131,6 +133,7 @@ class Transaction:
         """What `apply` would do; nothing is written."""
         try:
             self.owned = self.journal.manifest()
+            self._fill_in(host_secret.read(self.secret))
             with self.files:
                 return self._outcome([difference for step, difference in self._compare(strict=False)])
         except OSError as error:
@@ -149,6 +152,8 @@ class Transaction:
                 ]
                 self.journal.clear()
                 self.owned = self.journal.manifest()
+                if any(item.secret for item in self.items):
+                    self._fill_in(host_secret.made(self.secret))
                 # before the comparison, since it makes directories that the set may have too
                 daemons = {*services.lent(self.owned).values(), *services.lent(self._ownership()).values()}
                 # not for one that this host has not, or not yet
@@ -164,6 +169,18 @@ class Transaction:
                 return outcome
         except (OSError, services.ServiceError) as error:
             raise TransactionError(f"{self.name}: {error}; nothing was changed") from None
+
+    def _fill_in(self, secret: bytes) -> None:
+        self.items = [
+            replace(
+                item,
+                content=host_secret.filled(item.content, secret),
+                target=host_secret.filled(item.target, secret),
+            )
+            if item.secret
+            else item
+            for item in self.items
+        ]
 
     def _recover(self, journal: Journal) -> bool:
         try:

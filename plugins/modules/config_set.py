@@ -95,6 +95,16 @@ options:
             and set it again whatever becomes of them.
           - Where a file system has no such bit, or a container may not set it, a warning names the path.
         type: bool
+      secret:
+        description:
+          - Whether the file, or the path that the link points to, holds names which only this host knows.
+            Where it says C(@secret:NAME@), the target puts C(secret-) and 32 hexadecimal digits, which follow
+            from C(NAME) and a secret that the module makes once and keeps in C(/var/lib/config_set/secret),
+            for root alone.
+          - Neither the secret nor a name that follows from it leaves the target. Diffs and errors say
+            C(secret-...) instead.
+        type: bool
+        default: false
       owner:
         description: The owner's name; of a link, that of the link itself.
         type: str
@@ -266,6 +276,7 @@ import json
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.host_secret import hidden
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.transaction import (
     Item,
     Transaction,
@@ -284,6 +295,7 @@ def main() -> None:
         keep=dict(type="bool", default=False),
         own=dict(type="bool", default=False),
         immutable=dict(type="bool"),
+        secret=dict(type="bool", default=False),
         owner=dict(type="str", default="root"),
         group=dict(type="str", default="root"),
         mode=dict(type="str"),
@@ -334,9 +346,9 @@ def main() -> None:
     try:
         outcome = transaction.preview() if module.check_mode else transaction.apply()
     except TransactionError as error:
-        module.fail_json(msg=str(error), invocation=brief)
+        module.fail_json(msg=hidden(str(error)), invocation=brief)
     for doubt in outcome.doubts:
-        module.warn(f"{given['name']}: {doubt}")
+        module.warn(hidden(f"{given['name']}: {doubt}"))
     if outcome.changeable:
         first, more = outcome.changeable[0], len(outcome.changeable) - 1
         paths = f"{first} and {more} more" if more else first
@@ -358,8 +370,8 @@ def main() -> None:
             {
                 "before_header": "" if change.action == "add" else change.path,
                 "after_header": "" if change.action == "remove" else change.path,
-                "before": change.before,
-                "after": change.after,
+                "before": hidden(change.before),
+                "after": hidden(change.after),
             }
             for change in outcome.differences
         ]

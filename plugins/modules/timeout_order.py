@@ -47,6 +47,8 @@ options:
     description:
       - Sockets, addresses and wrappers. Only what hands requests to one of these is looked at, which is
         nothing on a host without Apache.
+      - C(@secret:NAME@) in one stands for the name that M(webhosting.fastcgi.config_set) has put in its
+        place on this host. What is returned does not tell that name.
       - Without it all are.
     type: list
     elements: str
@@ -198,6 +200,7 @@ table:
 """
 
 import gc
+import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import (
@@ -205,6 +208,7 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import (
     apache_handlers,
     timeout_report,
 )
+from ansible_collections.webhosting.fastcgi.plugins.module_utils.host_secret import filled, hidden, read
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.php_servers import PhpServers
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.source import Tree
 from ansible_collections.webhosting.fastcgi.plugins.module_utils.timeout_chains import chains
@@ -261,8 +265,9 @@ def main() -> None:
         problems=problems,
         table=timeout_report.table(shown) if shown or not verdicts else [],
     )
+    result = json.loads(hidden(json.dumps(result)))
     if wrong:
-        lines = "\n".join(timeout_report.table(wrong))
+        lines = hidden("\n".join(timeout_report.table(wrong)))
         module.fail_json(msg=f"timeouts do not stand in the right order:\n{lines}", **result)
     module.exit_json(**result)
 
@@ -285,7 +290,8 @@ def chains_of(module: AnsibleModule) -> tuple[list[Chain], list[str]]:
             module.fail_json(msg=f"no virtual host with a handler of .php has the name: {', '.join(missing)}")
         found = [chain for chain in found if chain.server in given["servers"]]
     if given["addresses"] is not None:
-        addresses = set(given["addresses"])
+        secret = read()
+        addresses = {filled(address, secret) for address in given["addresses"]}
         found = [chain for chain in found if chain.address in addresses]
     return found, [str(problem) for problem in [*configuration.problems, *php.problems]]
 

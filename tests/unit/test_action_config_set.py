@@ -165,6 +165,7 @@ def test_shared_path_is_made_once_and_sees_all_sites(action):
             "keep": False,
             "own": False,
             "immutable": None,
+            "secret": False,
             "content": "alpha betaFalse",
         }
     }
@@ -184,6 +185,7 @@ def test_directories_of_a_list_are_made_one_by_one_and_owned_by_the_site(action)
         "keep": True,
         "own": False,
         "immutable": None,
+        "secret": False,
     }
 
 

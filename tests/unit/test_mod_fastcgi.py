@@ -28,7 +28,7 @@ def test_mod_fastcgi_stands_on_either_side():
     assert (fpm["process_manager"], fpm["seam"], fpm["php_addresses"]) == (
         "fpm",
         "socket",
-        ["/run/fastcgi/alpha.sock"],
+        ["/run/fastcgi/@secret:alpha@/alpha.sock"],
     )
     assert (cgi["process_manager"], cgi["seam"], cgi["socket"]) == ("php_cgi", "wrapper", None)
     assert fpm["probe_urls"] == ["http://alpha.example/fastcgi-ping"]
@@ -83,12 +83,11 @@ FOREIGN = [
 def test_field_that_the_engine_has_no_use_for_is_refused(kind, where, value, reason):
     field, _, key = where.partition(".")
     given = {field: {key: value} if key else value}
-    told = "limits" if field == "limits" else where
     (error,) = errors_of(site(**kind, **given))
-    assert error.startswith(f"sites[0] (alpha).{told}: ")
+    assert error.startswith(f"sites[0] (alpha).{where}: ")
     assert reason in error
     (error,) = errors_of(site(**kind), defaults=given)
-    assert error.startswith(f"sites[0] (alpha).{told} (from the site defaults): ")
+    assert error.startswith(f"sites[0] (alpha).{where} (from the site defaults): ")
 
 
 def test_a_site_goes_without_what_is_for_all_others():

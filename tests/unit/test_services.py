@@ -55,6 +55,21 @@ def test_masters_have_the_sockets_before_the_daemon_leaves(asked):
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        (f"{UNITS}/apache2.service.d/x.conf", ["daemon-reload", "restart apache2"]),
+        (f"{UNITS}/other.service.d/x.conf", ["daemon-reload", "reload-or-restart apache2"]),
+        ("/etc/apache2/conf-enabled/x.conf", ["reload-or-restart apache2"]),
+    ],
+)
+def test_daemon_is_restarted_only_for_its_own_unit(asked, path, how):
+    """TMO-24: a restart costs requests, and a reload leaves a daemon in the sandbox that it has."""
+    commands = asked({}, {path: ""}, reload=["apache2"])
+    assert commands == [*(f"systemctl {words}" for words in how), "systemctl is-active apache2"]
+    assert asked({path: ""}, {}, reload=["apache2"]) == commands
+
+
 def test_socket_of_a_new_site_starts_with_its_daemon(asked):
     """By itself it could not while the daemon runs."""
     after = shared("shop", "wiki")

@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from ansible_collections.webhosting.fastcgi.plugins.module_utils import host_secret
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import site_engines as engines
 from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as model
 
@@ -77,6 +78,11 @@ SUCCESS = [
     ("htaccess", "none", "none"),
     ("htaccess", "trusted", "trusted"),
     ("front_controller", "index.php", "index.php"),
+    (
+        "deny_paths",
+        ["data/", "conf/local.php", "*.sql.gz", "up/*.php"],
+        ["data", "conf/local.php", "*.sql.gz", "up/*.php"],
+    ),
     ("pass_authorization", True, True),
     ("share_account", True, True),
     ("socket", LONGEST_SOCKET, LONGEST_SOCKET),
@@ -245,6 +251,7 @@ FAILURE = [
     ("socket", "/srv/a.sock", '"/srv/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/run/a.sock", '"/run/a.sock"', "is not in a directory below /run (SEC-10)"),
     ("socket", "/running/a/b", '"/running/a/b"', "is not in a directory below /run (SEC-10)"),
+    ("socket", "/run/fastcgi/bind/a", '"/run/fastcgi/bind/a"', "where systemd makes the sockets"),
     ("socket", "/run/fastcgi/status/a", '"/run/fastcgi/status/a"', "where the sockets of FPM's status are"),
     ("socket", "/run/php/a.sock", '"/run/php/a.sock"', "lies in /run/php, which Apache's account can"),
     ("socket", "/run/lock/a.sock", '"/run/lock/a.sock"', "lies in /run/lock, which everybody can"),
@@ -269,6 +276,15 @@ FAILURE = [
     ("front_controller", "a.html", '"a.html"', "is not the name of a PHP file"),
     ("front_controller", "a b.php", '"a b.php"', "is not the name of a PHP file"),
     ("front_controller", ["a.php"], "['a.php']", "is not a string"),
+    ("deny_paths", "data", '"data"', "is not a list of paths below the document root"),
+    ("deny_paths", ["/data"], '"/data"', "is not a path below the document root"),
+    ("deny_paths", [""], '""', "is not a path below the document root"),
+    ("deny_paths", ["a/../b"], '"a/../b"', "is not a path below the document root"),
+    ("deny_paths", ["a//b"], '"a//b"', "is not a path below the document root"),
+    ("deny_paths", ["*"], '"*"', "is not a path below the document root"),
+    ("deny_paths", ["*.sql/b"], '"*.sql/b"', "is not a path below the document root"),
+    ("deny_paths", ["a b"], '"a b"', "is not a path below the document root"),
+    ("deny_paths", [".git"], '".git"', "is not a path below the document root"),
     ("pass_authorization", "on", '"on"', "is not true or false"),
     ("pass_authorization", 0, "0", "is not true or false"),
     # clocks
@@ -401,7 +417,7 @@ FAULTS_OF_STRUCTURE = [
     ([site(name=None)], None, "sites[0].name: is missing"),
     ([site(server_name=MISSING)], None, "sites[0] (alpha).server_name: is missing"),
     ([site(server_name=None)], None, "sites[0] (alpha).server_name: is missing"),
-    ([site(colour="red")], None, "sites[0] (alpha).colour: there is no such field; the fields are: doc"),
+    ([site(colour="red")], None, "sites[0] (alpha).colour: there is no such field; the fields are: deny"),
     ([site(**{"a\nb": 1})], None, "sites[0] (alpha).a\\nb: there is no such field"),
     ([{**site(), 12: 1}], None, "sites[0] (alpha).12: there is no such field"),
     ([{**site(), None: 1}], None, "sites[0] (alpha).None: there is no such field"),
@@ -477,19 +493,14 @@ COLLISIONS = [
         'user: "alpha" is the user of FIRST too; give each',
     ),
     (
-        {},
-        site("beta", socket="/run/fastcgi/alpha.sock"),
-        'socket: "/run/fastcgi/alpha.sock" is the socket of FIRST',
-    ),
-    (
         {"socket": "/run/x/s"},
         site("beta", socket="/run/x/s"),
         'socket: "/run/x/s" is the socket of FIRST already',
     ),
     (
-        {"socket": "/run/x/s"},  # a link; what it leads to is there all the same
-        site("beta", socket="/run/fastcgi/alpha.sock"),
-        'socket: "/run/fastcgi/alpha.sock" is the socket of FIRST already',
+        {"htaccess": "trusted"},
+        site("beta", socket="/run/x/s"),
+        'socket: "/run/x/s" can be known, and FIRST has htaccess: trusted',
     ),
     (
         {},
@@ -627,7 +638,7 @@ def test_constants_are_looked_for_in_linear_time():
 
 def test_worker_and_paths_come_from_the_name():
     one = resolved(site(php_version="8.2"))[0]
-    assert (one["worker"], one["socket"]) == ("fcgi://alpha.fpm", "/run/fastcgi/alpha.sock")
+    assert (one["worker"], one["socket_bound"]) == ("fcgi://alpha.fpm", "/run/fastcgi/bind/alpha.sock")
     assert (one["user"], one["group"], one["document_root"]) == ("alpha", "alpha", "/var/www/sites/alpha")
     assert one["fpm_config"] == "/etc/fastcgi/fpm/8.2/alpha.conf"
     assert (one["socket_unit"], one["service_unit"]) == ("fastcgi-alpha.socket", "fastcgi-alpha.service")
@@ -643,9 +654,8 @@ def test_no_two_sites_have_a_path_or_unit_in_common():
     ]
     assert len(own) > 10 * len(names)
     shared = {value for value in own if own.count(value) > 1}
-    # site_root is document_root, and the socket is where it is bound
-    twice = ("/var/www/sites/{}", "/run/fastcgi/{}.sock")
-    assert shared <= {path.format(name) for path in twice for name in names}
+    # site_root is document_root
+    assert shared <= {f"/var/www/sites/{name}" for name in names}
 
 
 def test_sites_of_one_version_share_the_clocks_of_the_most_patient_one():
@@ -699,8 +709,35 @@ def test_no_worker_begins_the_name_of_another():
     assert not [(a, b) for a in workers for b in workers if a is not b and b.startswith(a)]
 
 
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/data", True),
+        ("/data/pages/start.txt", True),
+        ("/database", False),
+        ("/a/data", False),
+        ("/conf/local.php", True),
+        ("/conf/local.php/info", True),
+        ("/conf/localXphp", False),
+        ("/dump.sql", True),
+        ("/a/b/dump.sql", True),
+        ("/dump.sql.txt", False),
+        ("/up/evil.php", True),
+        ("/up/2026/11/evil.php", True),
+        ("/up/evil.php/x", True),
+        ("/index.php", False),
+        ("/", False),
+    ],
+)
+def test_denied_paths_are_below_the_document_root(path, refused):
+    (one,) = resolved(site(deny_paths=["data", "conf/local.php", "*.sql", "up/*.php"]))
+    assert bool(re.search(one["denied_urls"], path)) is refused
+
+
 def test_longest_name_fits_a_socket():
-    assert len(resolved(site("a" * 31))[0]["socket"]) <= 95
+    (one,) = resolved(site("a" * 31))
+    assert len(host_secret.filled(one["socket_address"], b"")) <= 95
+    assert len(one["socket_bound"]) <= 95
 
 
 def test_pool_names_are_unique_sections_whatever_their_case():
@@ -875,7 +912,7 @@ FOREIGN = [
     (FCGID, "pm.max_spare_servers", 2, "is not for fcgid"),
     (FCGID, "pm.max_spawn_rate", 2, "is not for fcgid"),
     (FCGID, "limits.memory_max", "1G", "is for engines with a unit per site"),
-    (FCGID, "limits.tasks_max", 64, "is for engines with a unit per site"),
+    (FCGID, "limits.cpu_quota", "50%", "is for engines with a unit per site"),
     (FCGID, "socket", "/run/x/y", "mod_fcgid makes its sockets itself"),
     (CGI, "timeout.request_terminate_timeout", 60, "is not for php_cgi behind a socket, which of timeout"),
     (CGI, "timeout.request_slowlog_timeout", 6, "has max_execution_time, proxy_timeout, stop_timeout"),
@@ -894,7 +931,7 @@ FOREIGN = [
 def test_field_that_the_engine_has_no_use_for_is_refused(kind, where, value, reason):
     field, _, key = where.partition(".")
     given = {field: {key: value} if key else value}
-    told = "limits" if field == "limits" else where
+    told = "limits" if field == "limits" and kind is ITK else where
     (error,) = errors_of([site(**kind, **given)])
     assert error.startswith(f"sites[0] (alpha).{told}: ")
     assert reason in error

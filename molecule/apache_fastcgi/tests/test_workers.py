@@ -95,7 +95,7 @@ def test_a_silent_script_of_php_cgi_is_given_up_and_runs_on(host, get):
     assert answer.status == 504
     assert 5.5 < seconds < 8
     assert get(CGI).body == "index of cgi"
-    assert host.check_output("grep -c /run/fastcgi/cgi.sock /proc/net/unix") == "2"
+    assert host.check_output("grep -c /run/fastcgi/bind/cgi.sock /proc/net/unix") == "2"
 
 
 def test_probe_is_answered_by_php_cgi_itself(host, get):

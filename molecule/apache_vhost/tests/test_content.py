@@ -44,6 +44,51 @@ def test_the_front_controller_opens_nothing(host, get, path):
     assert "secret" not in get(f"http://blog.example{path}").body
 
 
+@pytest.fixture(scope="module")
+def private(host):
+    """Files of an application that are nobody's to see, and some with names like them."""
+    paths = ("data/page.txt", "database.txt", "conf/local.php", "conf/local.txt", "dump.sql", "a/dump.sql")
+    paths += ("up/evil.php", "up/2026/evil.php", "up/picture.txt")
+    script = "<?php echo 'run';"
+    host.check_output(
+        "cd /srv/blog/public && for path in " + " ".join(paths) + "; do mkdir -p $(dirname $path); "
+        "printf %%s %s > $path; chmod 0644 $path; done && chmod -R a+rX .",
+        script,
+    )
+    yield
+    host.check_output("cd /srv/blog/public && rm -r data database.txt conf dump.sql a up")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("data/page.txt", "data/", "data", "data/nothing", "%64ata/page.txt", "a/../data/page.txt"),
+        *(
+            "//data/page.txt",
+            "conf/local.php",
+            "conf/local.php/x",
+            "dump.sql",
+            "a/dump.sql",
+            "a/b/nothing.sql",
+        ),
+        *("up/evil.php", "up/2026/evil.php", "up/2026/evil.php/x", "up/nothing.php"),
+    ],
+)
+def test_denied_paths_are_refused_before_anything_looks_at_them(get, private, path):
+    """SEC-26. Neither the file is shown or run, nor does the front controller answer."""
+    assert get(f"http://blog.example/{path}").status == 403
+
+
+@pytest.mark.parametrize("path", ["database.txt", "conf/local.txt", "up/picture.txt"])
+def test_what_is_only_named_like_a_denied_path_is_served(get, private, path):
+    assert get(f"http://blog.example/{path}").status == 200
+
+
+def test_denied_path_stays_so_whatever_htaccess_says(host, get, private):
+    host.check_output("printf %%s %s > /srv/blog/public/data/.htaccess", "Require all granted\nSatisfy any\n")
+    assert get("http://blog.example/data/page.txt").status == 403
+
+
 def test_without_a_front_controller_what_is_missing_is_missing(get):
     for path in ("/pretty/url", "/missing.php"):
         assert get(SHOP + path).status == 404

@@ -48,9 +48,9 @@ def put(host):
 @pytest.fixture
 def out_of_reach(host):
     """A socket that Apache cannot open, which neither a test of the configuration nor root notices."""
-    host.check_output("chmod 0600 /run/fastcgi/changes.sock")
+    host.check_output("chmod 0600 /run/fastcgi/bind/changes.sock")
     yield
-    host.check_output("chmod 0660 /run/fastcgi/changes.sock")
+    host.check_output("chmod 0660 /run/fastcgi/bind/changes.sock")
 
 
 def test_site_whose_php_is_out_of_reach_is_put_back(with_changes, files, out_of_reach):

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 HERE = Path(__file__).resolve().parents[1]
-SUBJECTS = yaml.safe_load((HERE / "vars/requests.yml").read_text())["subjects"]
+GROUPS = yaml.safe_load((HERE / "vars/requests.yml").read_text())["chapters"]
 GIVEN = yaml.safe_load((HERE / "group_vars/all.yml").read_text())
-REQUESTS = [request for subject in SUBJECTS for request in subject["requests"]]
+REQUESTS = [request for group in GROUPS for request in group["requests"]]
 LISTED = yaml.safe_load((HERE / "vars/differences.yml").read_text())
 ORACLE = {"name": "oracle.example", "port": 8081, "root": "/srv/oracle/htdocs", "notes": "/srv/oracle/notes"}
 ORACLE_USER = "www-data"

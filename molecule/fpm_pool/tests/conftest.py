@@ -1,6 +1,7 @@
 """What the tests of this scenario share: PHP code run by a site, asked for over its socket."""
 
 import base64
+import functools
 import json
 import shlex
 import time
@@ -33,9 +34,13 @@ class Site:
     def __init__(self, host, name):
         self.host, self.name = host, name
         self.root = ROOTS.get(name, f"/var/www/sites/{name}")
-        self.socket = f"/run/fastcgi/{name}.sock"
         self.service = f"fastcgi-{name}.service"
         self.log = f"/var/log/fastcgi/{name}"
+
+    @functools.cached_property
+    def socket(self):
+        """What Apache connects to, which root alone can look up."""
+        return self.host.check_output(f"realpath /run/fastcgi/bind/{self.name}/{self.name}.sock")
 
     def writing(self, script, code):
         """The command by which the tenant puts a script into its document root."""

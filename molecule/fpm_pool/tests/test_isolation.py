@@ -23,7 +23,7 @@ foreach (['/etc', '/usr/bin', '/var/lib', '/var/log', '/var/www', '/var/www/site
 foreach (['/tmp', '/var/tmp', '/dev/shm'] as $directory) {
     file_put_contents("$directory/of-a-site", 'x');
 }
-$connection = @stream_socket_client('unix:///run/fastcgi/beta.sock', $number, $refusal);
+$connection = @stream_socket_client('unix://BETA', $number, $refusal);
 echo json_encode([
     'uid' => posix_geteuid(),
     'groups' => posix_getgroups(),
@@ -67,7 +67,7 @@ def view(viewer, beta, stranger):
     cached = viewer.writing("cached.php", "echo 'cached';")
     viewer.host.check_output(f"{cached} && touch --date '1 minute ago' {viewer.root}/cached.php")
     viewer.host.check_output(viewer.asking("cached.php"))
-    answer = viewer.run(LOOK)
+    answer = viewer.run(LOOK.replace("BETA", beta.socket))
     assert answer.status == 200, answer
     return answer.json
 

@@ -23,6 +23,31 @@ def test_nobody_can_put_another_socket_in_its_place(host, alpha):
         assert directory.mode & 0o022 == 0, path
 
 
+def test_address_is_told_to_nobody_but_root(host, alpha, beta, as_user):
+    """SEC-01: neither by directories, nor by the kernel, nor by the service manager."""
+    for user in ("alpha", "www-data"):
+        for directory in ("/run/fastcgi", "/run/fastcgi/bind", "/etc/tmpfiles.d/fastcgi.conf"):
+            assert as_user(user, f"ls {directory}/ || cat {directory}").rc != 0
+    told = alpha.run("phpinfo(); readfile('/proc/self/net/unix'); readfile('/proc/self/mountinfo');").body
+    told += host.check_output("systemctl show 'fastcgi-*'; cat /etc/systemd/system/fastcgi-*; ss -xlp")
+    assert f"/run/fastcgi/bind/{beta.name}.sock" in told
+    for site in (alpha, beta):
+        assert site.socket.split("/")[3] not in told
+    assert alpha.socket.split("/")[3] != beta.socket.split("/")[3]
+
+
+def test_address_is_there_again_when_the_host_has_booted(host, alpha):
+    address = alpha.socket
+    host.check_output("systemctl stop 'fastcgi-*.socket' 'fastcgi-*.service'")
+    assert not host.file(address).exists
+    host.check_output(
+        "rm -r /run/fastcgi && systemd-tmpfiles --create --boot /etc/tmpfiles.d/fastcgi.conf && "
+        "systemctl start sockets.target"
+    )
+    assert host.file(address).is_socket
+    assert alpha.run("echo 'run';").body == "run"
+
+
 @pytest.mark.parametrize("tenant", ["alpha", "beta", "stranger", "cgi"])
 @pytest.mark.parametrize("target", ["alpha", "beta", "cgi"])
 def test_tenant_cannot_connect(host, site, tenant, target):

@@ -57,8 +57,8 @@ def test_worker_has_no_socket_of_a_neighbour(host, alpha, beta):
     listening = {
         line.split()[-1]: line.split()[-2] for line in host.file("/proc/net/unix").content_string.splitlines()
     }
-    assert f"socket:[{listening[alpha.socket]}]" in open_files
-    assert f"socket:[{listening[beta.socket]}]" not in open_files
+    assert f"socket:[{listening['/run/fastcgi/bind/alpha.sock']}]" in open_files
+    assert f"socket:[{listening['/run/fastcgi/bind/beta.sock']}]" not in open_files
 
 
 def test_opcache_gives_away_no_file_of_a_neighbour(alpha, beta):

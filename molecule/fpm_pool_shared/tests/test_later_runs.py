@@ -19,9 +19,9 @@ while (microtime(true) < $until);
 echo json_encode(['uid' => posix_geteuid(), 'memory' => ini_get('memory_limit')]);
 """
 ADDRESSES = {
-    "alpha": "/run/fastcgi/alpha.sock",
+    "alpha": "/run/fastcgi/bind/alpha/alpha.sock",
     "beta": "/run/beta/php.sock",
-    "gamma": "/run/fastcgi/gamma.sock",
+    "gamma": "/run/fastcgi/bind/gamma/gamma.sock",
 }
 
 
@@ -59,7 +59,7 @@ def asked(host, site):
 
     def asked(name):
         client = "runuser -u www-data -- python3 /usr/local/lib/fastcgi-request.py"
-        answer = host.check_output(f"{client} {ADDRESSES[name]} /var/www/sites/{name}/uid.php")
+        answer = host.check_output(f"{client} $(realpath {ADDRESSES[name]}) /var/www/sites/{name}/uid.php")
         return json.loads(json.loads(answer)["body"])
 
     return asked
@@ -71,7 +71,9 @@ def asking(host):
 
     @contextlib.contextmanager
     def asking():
-        pairs = " ".join(f"{ADDRESSES[name]} /var/www/sites/{name}/uid.php" for name in ("alpha", "beta"))
+        pairs = " ".join(
+            f"$(realpath {ADDRESSES[name]}) /var/www/sites/{name}/uid.php" for name in ("alpha", "beta")
+        )
         host.check_output(
             "systemd-run --collect --unit=asking --uid=www-data -p StandardOutput=truncate:/run/asked "
             f"python3 /usr/local/lib/clients.py {pairs}"
@@ -210,7 +212,7 @@ def test_killed_run_leaves_a_host_that_starts(host, converge, converged, asked, 
     assert killed.returncode != 0
     host.check_output(f"systemctl stop {SERVICE} && systemctl start {SERVICE}")
     assert asked("alpha")["memory"] == asked("beta")["memory"] == "128M"
-    assert host.check_output("find /etc/fastcgi /etc/systemd /run/fastcgi -name '*gamma*'") == ""
+    assert host.check_output("find /etc/fastcgi /etc/systemd /run/fastcgi -name '*gamma*.*'") == ""
     assert host.check_output("systemctl --failed --no-legend") == ""
     assert host.check_output("find /var/lib/config_set -path '*/transaction/*'") == ""
 

@@ -49,7 +49,7 @@ def test_each_site_has_what_its_php_takes(host):
     ).split()
     assert units == ["fastcgi-de.socket", "fastcgi-it.socket", "fastcgi-uk.socket"]
     for site in ("de", "it", "uk"):
-        socket = host.file(f"/run/fastcgi/{site}.sock")
+        socket = host.file(f"/run/fastcgi/bind/{site}.sock")
         assert (socket.user, socket.group, socket.mode) == ("root", "www-data", 0o660)
     assert host.check_output("find /var/www/wrapper -type f") == "/var/www/wrapper/fr.fr/fr.fastcgi"
 
@@ -80,7 +80,7 @@ def test_php_behind_a_virtual_directory_knows_a_script_by_its_right_names(host):
     client = (
         f"env -i {shlex.join(f'{key}={value}' for key, value in REQUEST.items())} cgi-fcgi -bind -connect"
     )
-    answer = host.check_output(f"{client} /run/fastcgi/de.sock")
+    answer = host.check_output(f"{client} /run/fastcgi/bind/de.sock")
     seen = json.loads(answer.split("\r\n\r\n", 1)[1])
     assert (seen["ran_as"], seen["exists"], seen["first"]) == ("de", True, "was here first")
     right = {

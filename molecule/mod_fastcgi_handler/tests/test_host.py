@@ -9,7 +9,7 @@ def test_each_site_has_a_socket_of_its_own(host):
     ).split()
     assert units == [f"fastcgi-{site}.socket" for site in ("de", "fr", "it", "uk")]
     for site in ("de", "fr", "it", "uk"):
-        socket = host.file(f"/run/fastcgi/{site}.sock")
+        socket = host.file(f"/run/fastcgi/bind/{site}.sock")
         assert (socket.user, socket.group, socket.mode) == ("root", "www-data", 0o660)
     assert not host.file("/var/www/fastcgi").exists
 

@@ -1,0 +1,82 @@
+"""Reach processes of the victim: signals, ptrace, /proc (I11, SEC-45)."""
+
+from __future__ import annotations
+
+import os
+
+from .ground import ADDRESS, KERNEL, SANDBOX, Ground, Outcome, attack, by_php, stopped, succeeded
+
+PTRACE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(16, int(sys.argv[1]), 0, 0) == 0:
+    os.waitpid(int(sys.argv[1]), 0x40000000)
+    libc.ptrace(17, int(sys.argv[1]), 0, 0)
+    print("attached")
+else:
+    print(os.strerror(ctypes.get_errno()))
+"""
+
+
+def worker_of_victim(ground: Ground) -> int:
+    """A process of the victim's PHP; an attacker without a view of them would try all numbers."""
+    return int(ground.asking_victim("/pid.php").body)
+
+
+@attack("process: a signal", "I11")
+def signalled(ground: Ground) -> Outcome:
+    """Signal 0 asks the kernel whether one might, and hurts nobody."""
+    pid = worker_of_victim(ground)
+    answer = ground.php(f"echo posix_kill({pid}, 0) ? 'sent' : posix_strerror(posix_get_last_error());")
+    return succeeded(answer.body) if answer.body == "sent" else by_php(answer.body)
+
+
+@attack("process: ptrace", "I11, SEC-46")
+def traced(ground: Ground) -> Outcome:
+    pid = worker_of_victim(ground)
+    name = ground.upload(
+        {"trace.py": PTRACE, "run.php": f"<?php passthru('python3 ' . __DIR__ . '/trace.py {pid} 2>&1');"}
+    )
+    answer = ground.request(ground.attacker, f"/{name}/run.php")
+    return succeeded(answer.body) if "attached" in answer.body else by_php(answer.body)
+
+
+@attack("process: memory and environment in /proc", "I11, SEC-46")
+def memory(ground: Ground) -> Outcome:
+    pid = worker_of_victim(ground)
+    answer = ground.php(f"""
+    foreach (['environ', 'maps', 'mem'] as $name) {{
+        $path = "/proc/{pid}/$name";
+        echo $path, ': ', @fopen($path, 'r') && @file_get_contents($path, false, null, 0, 1)
+            ? 'was read' : error_get_last()['message'], '; ';
+    }}
+    """)
+    return succeeded(answer.body) if "was read" in answer.body else by_php(answer.body, KERNEL)
+
+
+@attack("process: command lines of the others", "SEC-45")
+def command_lines(ground: Ground) -> Outcome:
+    """People write passwords there."""
+    pid = worker_of_victim(ground)
+    answer = ground.php(
+        f"echo @file_get_contents('/proc/{pid}/cmdline') ?: error_get_last()['message'] ?? 'empty';"
+    )
+    return (
+        succeeded(answer.body) if "php" in answer.body.split("cmdline")[0] else by_php(answer.body, SANDBOX)
+    )
+
+
+@attack("process: addresses of sockets in /proc", "SEC-01", engines=("proxy_fcgi",))
+def addresses(ground: Ground) -> Outcome:
+    """What the kernel calls a socket helps only where Apache connects to it by that name."""
+    every = ground.addresses()
+    with ground.account("www-data"):
+        known = [path for path in every if os.path.exists(path)]
+    answer = ground.php("""
+    foreach (['net', 'self/net', 'thread-self/net', '1/net'] as $place) {
+        $path = "/proc/$place/unix";
+        echo @file_get_contents($path) ?: error_get_last()['message'], '; ';
+    }
+    """)
+    found = [path for path in known if f" {path}\n" in answer.body]
+    return succeeded(found) if found else stopped(ADDRESS, f"the kernel tells none of {len(known)} addresses")

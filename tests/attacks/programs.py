@@ -1,0 +1,69 @@
+"""Have a program run by somebody else, or change what starts one's own PHP (SEC-27, SUX-10)."""
+
+from __future__ import annotations
+
+import subprocess
+
+from .ground import IMMUTABLE, Ground, Outcome, attack, by_apache, by_php, stopped, succeeded
+
+CGI = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nran-as=%s;' \"$(id --user --name)\"\n"
+SSI = '<!--#exec cmd="printf ran-as=; id --user --name; printf \\;" -->'
+
+
+def program(ground: Ground, htaccess: str, name: str, content: str) -> Outcome:
+    answer = ground.page({".htaccess": htaccess, name: content}, name)
+    ran = "ran-as=" in answer.body and "id --user" not in answer.body
+    return succeeded(answer) if ran else by_apache(answer)
+
+
+@attack("program: a CGI script by Options +ExecCGI", "SEC-27, I10")
+def exec_cgi(ground: Ground) -> Outcome:
+    return program(ground, "Options +ExecCGI\nSetHandler cgi-script\n", "x.cgi", CGI)
+
+
+@attack("program: a CGI script by AddHandler", "SEC-27, I10")
+def add_handler(ground: Ground) -> Outcome:
+    return program(ground, "AddHandler cgi-script .cgi\n", "x.cgi", CGI)
+
+
+@attack("program: a command in a page (.shtml)", "SEC-27, I10")
+def server_side_includes(ground: Ground) -> Outcome:
+    htaccess = "Options +Includes\nAddOutputFilter INCLUDES .shtml\n"
+    return program(ground, htaccess, "x.shtml", SSI)
+
+
+# ---------------------------------------------------------------- what starts one's own PHP
+
+
+CHANGES = """
+$was = @file_get_contents($path);
+foreach ([fn () => file_put_contents($path, $was . "# changed\\n"), fn () => unlink($path),
+          fn () => rename($path, "$path.old"), fn () => chmod($path, 0666),
+          fn () => touch(dirname($path) . '/new')] as $number => $change) {
+    echo @$change() ? 'changed' : error_get_last()['message'], '; ';
+}
+"""
+
+
+def changed(ground: Ground, suffix: str) -> Outcome:
+    """Write to a file about oneself, or put another in its place; afterwards it is as it was."""
+    path = next(place for place in ground.attacker.places if place.endswith(suffix))
+    subprocess.run(["cp", "--preserve=all", path, "/run/before"], check=True)
+    answer = ground.php(f"$path = '{path}';" + CHANGES)
+    if "changed" not in answer.body:
+        return by_php(answer.body)
+    subprocess.run(["cp", "--preserve=all", "--remove-destination", "/run/before", path], check=True)
+    return succeeded(answer.body)
+
+
+@attack("program: one's own wrapper changed", "SUX-10", engines=("fcgid",))
+def wrapper(ground: Ground) -> Outcome:
+    """It belongs to the tenant, since suEXEC wants that, and decides about all settings of its PHP."""
+    outcome = changed(ground, ground.attacker.name)
+    return outcome if outcome.succeeded else stopped(IMMUTABLE, outcome.evidence)
+
+
+@attack("program: one's own settings changed", "SEC-17")
+def own_settings(ground: Ground) -> Outcome:
+    """The pool of FPM, or the php.ini of php-cgi."""
+    return changed(ground, f"{ground.attacker.name}.conf" if ground.engine == "proxy_fcgi" else "php.ini")

@@ -1,0 +1,18 @@
+"""All attacks, in the order in which they are tried and told of."""
+
+from . import exhaustion, files, handlers, processes, programs, settings, sockets, web
+from .ground import ATTACKS
+
+KINDS = [
+    kind.__name__
+    # the last keep Apache and PHP busy for a while
+    for kind in (handlers, settings, sockets, files, processes, programs, web, exhaustion)
+]
+ALL = sorted(ATTACKS, key=lambda one: KINDS.index(one.kind))
+
+NOT_HELD = {
+    ("exhaustion: all workers of Apache wait for one site", "fcgid"): (
+        "mod_fcgid has nothing that bounds the requests which wait for one site (CAP-12)"
+    ),
+}
+"""Attack and ground: what succeeds on a host with default settings, and why it cannot be helped."""
