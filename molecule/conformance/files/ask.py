@@ -34,6 +34,11 @@ def main() -> None:
 
 def ask_all(server: dict[str, Any], requests: list[dict[str, Any]]) -> dict[str, Any]:
     answers = {}
+    # whatever is there from an earlier run would count for other requests too
+    for request in requests:
+        if "file" in request:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{server['root']}/{request['file']}")
     for request in requests:
         if "file" in request:
             copy_of_echo(server["root"], request["file"])
