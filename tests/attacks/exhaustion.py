@@ -7,7 +7,7 @@ import pathlib
 import socket
 import time
 
-from .ground import LIMITS, SHARE, Ground, Outcome, attack, not_tried, stopped, succeeded
+from .ground import LIMITS, SHARE, Ground, Outcome, attack, because, not_tried, stopped, succeeded
 
 CONNECTIONS = 250
 """More than Apache has workers."""
@@ -72,7 +72,9 @@ def processes(ground: Ground) -> Outcome:
     }
     echo $number;
     """)
-    return succeeded(answer.body) if answer.body == "600" else stopped(LIMITS, answer.body)
+    if answer.body == "600":
+        return succeeded(answer.body)
+    return because(answer.body.isdigit() and int(answer.body) > 0, LIMITS, answer)
 
 
 @attack("exhaustion: memory beyond limits.memory_max", "C05, CAP-02", engines=("proxy_fcgi",))

@@ -11,9 +11,9 @@ from .ground import (
     Ground,
     Outcome,
     attack,
+    because,
     by_apache,
     by_php,
-    stopped,
     succeeded,
 )
 
@@ -76,9 +76,10 @@ def write(ground: Ground) -> Outcome:
 def names(ground: Ground) -> Outcome:
     parent = ground.victim.root.rpartition("/")[0]
     answer = ground.php(f"echo implode(' ', @scandir('{parent}') ?: [{TELL}]);")
-    found = ground.victim.name in answer.body.split()
-    # in its sandbox a site sees itself alone
-    return succeeded(answer.body) if found else by_php(answer.body, SANDBOX)
+    seen = answer.body.split()
+    if ground.victim.name in seen:
+        return succeeded(answer.body)
+    return because(True, SANDBOX, seen) if ground.attacker.name in seen else by_php(answer.body)
 
 
 @attack("file: logs, settings and virtual host of the victim", "SEC-43")
@@ -144,10 +145,10 @@ def tmp_planted(ground: Ground) -> Outcome:
 @attack("opcache: scripts of the victim listed", "I07, SEC-07")
 def cache_listed(ground: Ground) -> Outcome:
     ground.asking_victim("/index.php")
-    answer = ground.php("echo implode(' ', array_keys((@opcache_get_status() ?: [])['scripts'] ?? []));")
-    return (
-        succeeded("listed") if ground.victim.root + "/" in answer.body else stopped(OWN_PROCESS, answer.body)
-    )
+    answer = ground.php("echo 'cached: ', implode(' ', array_keys(opcache_get_status()['scripts'] ?? []));")
+    if ground.victim.root + "/" in answer.body:
+        return succeeded("listed")
+    return because(answer.body.startswith("cached: "), OWN_PROCESS, answer)
 
 
 @attack("opcache: a cached script of the victim included", "I07, SEC-07")
@@ -158,15 +159,17 @@ def cache_included(ground: Ground) -> Outcome:
     @include '{ground.victim.root}/private.php';
     echo defined('OF_THE_VICTIM') ? OF_THE_VICTIM : {TELL};
     """)
-    return succeeded(answer.body) if ground.secret in answer.body else stopped(OWN_PROCESS, answer.body)
+    if ground.secret in answer.body:
+        return succeeded(answer.body)
+    return because("Failed opening" in answer.body, OWN_PROCESS, answer)
 
 
 @attack("opcache: emptied for the victim", "I07, SEC-07")
 def cache_emptied(ground: Ground) -> Outcome:
     count = ground.asking_victim("/resets.php").body
-    ground.php("@opcache_reset(); echo 'done';")
-    ground.php("echo 'the reset is done at the next request';")
+    done = [ground.php(code).body for code in ("echo opcache_reset() ? 'done' : '';", "echo 'done';")]
     after = ground.asking_victim("/resets.php").body
-    return (
-        stopped(OWN_PROCESS, f"{count} resets before, {after} after") if count == after else succeeded(after)
-    )
+    if count != after:
+        return succeeded(after)
+    held = done == ["done", "done"] and after.isdigit()
+    return because(held, OWN_PROCESS, f"{done}; {count} resets before, {after} after")

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import glob
 import itertools
-import json
 import os
 import pwd
 import re
@@ -34,14 +33,6 @@ class Answer:
         body = "" if self.body.startswith("<!DOCTYPE") else self.body[:300]
         said = [re.sub(r"^(\[.*?\] )+", "", line) for line in self.log.splitlines() if line.strip()]
         return " | ".join([f"{self.status} {body}".strip(), *said[-3:]])
-
-    @property
-    def json(self) -> Any:
-        """The body, of PHP that says what it found; what is not JSON is what PHP said instead."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return {"refusal": str(self)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,16 +120,19 @@ def layer_of(text: str, known: Sequence[tuple[str, str]]) -> str:
     return next((layer for pattern, layer in known if re.search(pattern, text)), "?")
 
 
-def by_apache(answer: Answer, otherwise: str = "?") -> Outcome:
+def by_apache(answer: Answer) -> Outcome:
     """An attack that Apache stopped, as its log tells."""
-    layer = layer_of(answer.log, IN_THE_LOG)
-    return stopped(otherwise if layer == "?" else layer, answer)
+    return stopped(layer_of(answer.log, IN_THE_LOG), answer)
 
 
-def by_php(refusal: object, otherwise: str = "?") -> Outcome:
+def by_php(refusal: object) -> Outcome:
     """An attack that the tenant's own PHP had no success with."""
-    layer = layer_of(str(refusal), IN_PHP)
-    return stopped(otherwise if layer == "?" else layer, refusal)
+    return stopped(layer_of(str(refusal), IN_PHP), refusal)
+
+
+def because(held: bool, layer: str, evidence: object) -> Outcome:
+    """An attack of which only that shows which layer stopped it: where it does not hold nothing is known."""
+    return stopped(layer if held else "?", evidence)
 
 
 # ---------------------------------------------------------------- the ground

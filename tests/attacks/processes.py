@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .ground import ADDRESS, KERNEL, SANDBOX, Ground, Outcome, attack, by_php, stopped, succeeded
+from .ground import ADDRESS, Ground, Outcome, attack, because, by_php, succeeded
 
 PTRACE = """
 import ctypes, os, sys
@@ -51,19 +51,15 @@ def memory(ground: Ground) -> Outcome:
             ? 'was read' : error_get_last()['message'], '; ';
     }}
     """)
-    return succeeded(answer.body) if "was read" in answer.body else by_php(answer.body, KERNEL)
+    return succeeded(answer.body) if "was read" in answer.body else by_php(answer.body)
 
 
 @attack("process: command lines of the others", "SEC-45")
 def command_lines(ground: Ground) -> Outcome:
     """People write passwords there."""
     pid = worker_of_victim(ground)
-    answer = ground.php(
-        f"echo @file_get_contents('/proc/{pid}/cmdline') ?: error_get_last()['message'] ?? 'empty';"
-    )
-    return (
-        succeeded(answer.body) if "php" in answer.body.split("cmdline")[0] else by_php(answer.body, SANDBOX)
-    )
+    answer = ground.php(f"echo @file_get_contents('/proc/{pid}/cmdline') ?: error_get_last()['message'];")
+    return succeeded(answer.body) if "php" in answer.body.split("cmdline")[0] else by_php(answer.body)
 
 
 @attack("process: addresses of sockets in /proc", "SEC-01", engines=("proxy_fcgi",))
@@ -79,4 +75,6 @@ def addresses(ground: Ground) -> Outcome:
     }
     """)
     found = [path for path in known if f" {path}\n" in answer.body]
-    return succeeded(found) if found else stopped(ADDRESS, f"the kernel tells none of {len(known)} addresses")
+    if found:
+        return succeeded(found)
+    return because(bool(known), ADDRESS, f"the kernel tells none of {len(known)} addresses")

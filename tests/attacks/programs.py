@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from .ground import IMMUTABLE, Ground, Outcome, attack, by_apache, by_php, stopped, succeeded
+from .ground import IMMUTABLE, Ground, Outcome, attack, because, by_apache, by_php, succeeded
 
 CGI = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nran-as=%s;' \"$(id --user --name)\"\n"
 SSI = '<!--#exec cmd="printf ran-as=; id --user --name; printf \\;" -->'
@@ -60,7 +60,9 @@ def changed(ground: Ground, suffix: str) -> Outcome:
 def wrapper(ground: Ground) -> Outcome:
     """It belongs to the tenant, since suEXEC wants that, and decides about all settings of its PHP."""
     outcome = changed(ground, ground.attacker.name)
-    return outcome if outcome.succeeded else stopped(IMMUTABLE, outcome.evidence)
+    if outcome.succeeded:
+        return outcome
+    return because("Operation not permitted" in outcome.evidence, IMMUTABLE, outcome.evidence)
 
 
 @attack("program: one's own settings changed", "SEC-17")

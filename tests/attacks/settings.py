@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Callable
 
-from .ground import HEADERS, LOCKED, Answer, Ground, Outcome, attack, by_apache, stopped, succeeded
+from .ground import HEADERS, LOCKED, Answer, Ground, Outcome, attack, because, by_apache, succeeded
 
 SHOW = "echo 'limit=', ini_get('max_execution_time'), ';', json_encode($_SERVER), json_encode(getenv());"
 FPM = ("proxy_fcgi",)
@@ -40,26 +40,33 @@ def tried(ground: Ground, files: dict[str, str], *headers: str) -> tuple[Answer,
     return answer, f"limit={value};" in answer.body
 
 
+def judged(answer: Answer, changed: bool) -> Outcome:
+    """The script said the limit that it had, or Apache did not let it come so far."""
+    if changed:
+        return succeeded(answer)
+    return because(True, LOCKED, answer.body[:40]) if "limit=" in answer.body else by_apache(answer)
+
+
 # These two first: what a worker keeps of the others cannot be changed any more.
 
 
 @attack("setting: .user.ini", "TMO-06")
 def user_ini(ground: Ground) -> Outcome:
     answer, changed = tried(ground, {".user.ini": "WANTED\n"})
-    return succeeded(answer) if changed else stopped(LOCKED, answer.body[:40])
+    return judged(answer, changed)
 
 
 @attack("setting: ini_set and set_time_limit", "TMO-06")
 def at_run_time(ground: Ground) -> Outcome:
     code = "<?php ini_set('max_execution_time', 'VALUE_ITSELF'); set_time_limit(VALUE_ITSELF);"
     answer, changed = tried(ground, {"x.php": code + SHOW})
-    return succeeded(answer) if changed else stopped(LOCKED, answer.body[:40])
+    return judged(answer, changed)
 
 
 def parameter(htaccess: str) -> Callable[[Ground], Outcome]:
     def run(ground: Ground) -> Outcome:
         answer, changed = tried(ground, {".htaccess": htaccess})
-        return succeeded(answer) if changed else by_apache(answer, LOCKED)
+        return judged(answer, changed)
 
     return run
 
@@ -78,7 +85,7 @@ def kept(ground: Ground) -> Outcome:
         answer = ground.request(ground.attacker, f"/{plain}/x.php")
         if any(f"limit={value};" in answer.body for value in range(first, first + len(PARAMETERS) + 1)):
             return succeeded(answer)
-    return by_apache(refused[0], LOCKED)
+    return judged(refused[0], False)
 
 
 def by_header(ground: Ground, headers: Sequence[str], parameter: str) -> Outcome:
@@ -86,7 +93,7 @@ def by_header(ground: Ground, headers: Sequence[str], parameter: str) -> Outcome
         answer, changed = tried(ground, {}, header)
         if changed or f'"{parameter}":' in answer.body:
             return succeeded(answer)
-    return stopped(HEADERS, f"{answer.status}, and PHP saw no {parameter}")
+    return because("limit=" in answer.body, HEADERS, f"{answer.status}, and PHP saw no {parameter}")
 
 
 @attack("header: PHP_ADMIN_VALUE", "I05")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .ground import SOCKET_MODE, Ground, Outcome, attack, by_php, succeeded
+from .ground import SOCKET_MODE, Answer, Ground, Outcome, attack, because, succeeded
 
 CLIENT = """
 function record($type, $content) {
@@ -27,6 +27,12 @@ function ask($socket, $script) {
 """
 
 
+def judged(ground: Ground, answer: Answer) -> Outcome:
+    if ground.reached(answer):
+        return succeeded(answer)
+    return because("Permission denied" in answer.body, SOCKET_MODE, answer)
+
+
 @attack("socket: the victim's, by its address", "I03, SEC-09")
 def by_address(ground: Ground) -> Outcome:
     """Also that of the status, and those of mod_fcgid."""
@@ -34,7 +40,7 @@ def by_address(ground: Ground) -> Outcome:
     script = f"{ground.victim.root}/whoami.php"
     code = f"foreach (['{paths}'] as $path) echo $path, ': ', ask($path, '{script}'), '; ';"
     answer = ground.php(CLIENT + code)
-    return succeeded(answer) if ground.reached(answer) else by_php(answer.body)
+    return judged(ground, answer)
 
 
 @attack("socket: any that can be found", "I03, SEC-11")
@@ -57,4 +63,4 @@ def any_socket(ground: Ground) -> Outcome:
     """
     ground.addresses()
     answer = ground.php(CLIENT + code.replace("ROOT", ground.victim.root))
-    return succeeded(answer) if ground.reached(answer) else by_php(answer.body, SOCKET_MODE)
+    return judged(ground, answer)

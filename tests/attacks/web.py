@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Callable
 
-from .ground import MAPPING, MODULES, WHO, Ground, Outcome, attack, by_apache, stopped, succeeded
+from .ground import MAPPING, MODULES, WHO, Ground, Outcome, attack, because, by_apache, succeeded
 
 PAGES = {
     "server-status": "Server uptime",
@@ -18,7 +18,7 @@ def about_the_server(handler: str) -> Callable[[Ground], Outcome]:
     def run(ground: Ground) -> Outcome:
         """By a handler of one's own."""
         answer = ground.page({".htaccess": f"SetHandler {handler}\n", "page.html": "page"}, "page.html")
-        return succeeded(PAGES[handler]) if PAGES[handler] in answer.body else by_apache(answer, MODULES)
+        return succeeded(PAGES[handler]) if PAGES[handler] in answer.body else by_apache(answer)
 
     return run
 
@@ -43,7 +43,9 @@ def from_the_host(ground: Ground) -> Outcome:
     }}
     """
     answer = ground.php(code)
-    return succeeded(answer.body) if "told by" in answer.body else by_apache(answer, MODULES)
+    if "told by" in answer.body:
+        return succeeded(answer.body)
+    return because(answer.body.count("404 Not Found") == 12, MODULES, answer)
 
 
 # What is uploaded, and what is asked for.
@@ -83,9 +85,8 @@ def upload(names: Sequence[tuple[str, str]]) -> Callable[[Ground], Outcome]:
             answers.append(ground.page({name: f"<?php {WHO}"}, path))
             if "ran-as=" in answers[-1].body and "<?php" not in answers[-1].body:
                 return succeeded(f"{path!r}: {answers[-1]}")
-        return stopped(
-            MAPPING, "; ".join(f"{path!r}: {answer.status}" for (_, path), answer in zip(names, answers))
-        )
+        told = "; ".join(f"{path!r}: {answer.status}" for (_, path), answer in zip(names, answers))
+        return because(all(answer.status in (200, 403, 404) for answer in answers), MAPPING, told)
 
     return run
 
@@ -103,7 +104,8 @@ def shown(ground: Ground) -> Outcome:
     for path, answer in answers.items():
         if ground.secret in answer.body or "Index of" in answer.body:
             return succeeded(f"{path}: {answer}")
-    return stopped(MAPPING, "; ".join(f"{path}: {answer.status}" for path, answer in answers.items()))
+    told = "; ".join(f"{path}: {answer.status}" for path, answer in answers.items())
+    return because(all(answer.status in (403, 404) for answer in answers.values()), MAPPING, told)
 
 
 @attack("path info: access rule of the victim walked around", "M06, SEC-22")

@@ -171,6 +171,28 @@ def test_shared_path_is_made_once_and_sees_all_sites(action):
     }
 
 
+@pytest.mark.parametrize(
+    ("engines", "made"),
+    [
+        (["fcgid", "proxy_fcgi"], {"/etc/all.conf": "alpha", "/etc/alpha.conf": "alpha"}),
+        (
+            ["fcgid", "fcgid"],
+            {"/etc/all.conf": "alpha beta", "/etc/alpha.conf": "alpha", "/etc/beta.conf": "beta"},
+        ),
+        (["proxy_fcgi", "proxy_fcgi"], {}),
+    ],
+)
+def test_a_path_can_be_for_some_sites_alone_and_there_is_none_without_such_a_site(action, engines, made):
+    entries = [
+        {"path": "/etc/all.conf", "template": "all.j2", "only": {"engine": ["fcgid"]}},
+        {"path": "/etc/{name}.conf", "template": "own.j2", "only": {"engine": ["fcgid"]}},
+    ]
+    templates = {"all.j2": "{{ sites | map(attribute='name') | join(' ') }}", "own.j2": "{{ site.name }}"}
+    sites = [{**site, "engine": engine} for site, engine in zip((SITE, OTHER), engines)]
+    items = items_sent(action(templates, sites=sites, files=entries))
+    assert {path: item["content"] for path, item in items.items()} == made
+
+
 def test_directories_of_a_list_are_made_one_by_one_and_owned_by_the_site(action):
     entry = {"path": "{directories}", "directory": True, "keep": True, "owner": "{user}", "group": "g-{name}"}
     items = items_sent(action(sites=[SITE], files=[entry]))

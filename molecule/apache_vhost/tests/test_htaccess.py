@@ -67,6 +67,7 @@ FORBIDDEN = [
     "RewriteEngine on\nRewriteRule page other.html",
     "RewriteRule page other.html",
     "Options +ExecCGI",
+    "Satisfy any",
     "Options +Includes",
     "Options +FollowSymLinks",
     "Options All",

@@ -193,6 +193,14 @@ def test_a_wrapper_that_is_gone_keeps_nobody_from_anything(host, get):
     assert get("http://fr.example/whoami.php").body == "PHP of fr"
 
 
+@pytest.mark.parametrize("user", ["uk", "fr"])
+def test_no_tenant_comes_near_the_sockets_of_wrappers(host, user):
+    place = host.file("/var/lib/apache2/fastcgi")
+    assert (place.user, place.mode) == ("www-data", 0o700)
+    assert host.check_output(f"find {place.path} -maxdepth 1 -type s | wc -l") == "1"
+    assert host.run(f"runuser -u {user} -- ls {place.path}").rc != 0
+
+
 def test_a_script_that_php_cannot_read(host, get):
     host.check_output(f"install -o root -g root -m 0000 {ROOTS['uk']}/echo.php {ROOTS['uk']}/unreadable.php")
     assert get("http://uk.example/unreadable.php").status == 403
