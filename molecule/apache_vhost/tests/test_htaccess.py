@@ -218,7 +218,7 @@ def test_trusted_reaches_no_neighbour(stolen, name):
 def test_trusted_tells_apart_no_names_below_the_sockets(page):
     """A test of mod_rewrite is Apache's: it may pass, and not look around."""
     rule = "RewriteEngine on\n{}\nRewriteRule page other.html"
-    names = ("bind/victim", "bind/victim.sock", "status/victim.sock", "victim.sock")
+    names = ("way/victim", "bind/victim.sock", "status/victim.sock", "victim.sock")
     tests = "\n".join(f"RewriteCond /run/fastcgi/{name} -{kind} [OR]" for name in names for kind in "dfhls")
     assert page("trusted", rule.format(f"{tests}\nRewriteCond /run/fastcgi/nothing -f")).body == "page"
     assert page("trusted", rule.format("RewriteCond /run/fastcgi -d")).body == "other"
