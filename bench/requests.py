@@ -17,7 +17,7 @@ SECONDS = 5
 PORTS = {"proxy_fcgi": 80, "nginx_fpm": 8081, "mod_php": 8082}
 
 START_PEERS = """
-sed -i "s|SOCKET|$(realpath /run/fastcgi/bind/site-0001/site-0001.sock)|" /etc/bench/nginx.conf
+sed -i "s|SOCKET|$(realpath /run/fastcgi/way/site-0001/site-0001.sock)|" /etc/bench/nginx.conf
 nginx -t -q -c /etc/bench/nginx.conf
 nginx -c /etc/bench/nginx.conf
 apache2 -f /etc/bench/mod_php.conf

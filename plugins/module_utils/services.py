@@ -93,7 +93,7 @@ def carry_out(
     if any(path.startswith(UNIT_ROOT + "/") for path in touched):
         run(["systemctl", "daemon-reload"])
     for path in now_made:  # before the sockets, which may lie in a directory from there
-        run(["systemd-tmpfiles", "--create", path])
+        run(["systemd-tmpfiles", "--remove", "--create", path])
     systemctl("stop", "--no-block", on=services)  # a master finishes what it runs, and its socket waits
     systemctl("stop", on=blocked)  # systemd restarts a socket only while its service is down
     systemctl("stop", on=[path for path in sockets if path in lent_now])

@@ -34,6 +34,7 @@ from .host_paths import (
     SUEXEC_ROOT,
     UNIT_ROOT,
     VIRTUAL_ROOT,
+    WAY_ROOT,
     within,
 )
 from .site_values import TABLES, shown
@@ -225,8 +226,8 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "socket_bound": bound,
         "socket_address": address,
         "socket_directory": directory,
-        "socket_way": f"{BIND_ROOT}/{name}",
-        "socket_published": f"{BIND_ROOT}/{name}/{name}.sock",
+        "socket_way": f"{WAY_ROOT}/{name}",
+        "socket_published": f"{WAY_ROOT}/{name}/{name}.sock",
         # the operator's own address is a link, for virtual hosts of the operator's own; both work
         "socket": link,
         "socket_link": link,

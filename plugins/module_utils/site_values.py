@@ -20,6 +20,7 @@ from .host_paths import (
     STATE_ROOT,
     STATUS_ROOT,
     VIRTUAL_ROOT,
+    WAY_ROOT,
     within,
 )
 
@@ -60,6 +61,7 @@ FOREIGN_RUN = {
     "/run/dbus": "which belongs to D-Bus",
     STATUS_ROOT: "where the sockets of FPM's status are",
     BIND_ROOT: "where systemd makes the sockets",
+    WAY_ROOT: "where root finds the sockets",
 }
 """Below /run, but no place for a site's socket."""
 

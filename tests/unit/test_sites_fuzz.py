@@ -960,7 +960,7 @@ def assert_common_files(host, sites):
                 for site in concerned
                 if site["process_manager"] == "fpm"
             ]
-            links = [line.split() for line in lines if line.startswith("L+") and "/bind/" not in line]
+            links = [line.split() for line in lines if line.startswith("L+") and "/way/" not in line]
             linked = [site for site in concerned if site["socket_link"]]
             assert links == [
                 ["L+", site["socket_link"], "-", "-", "-", "-", site["socket_link_target"]] for site in linked

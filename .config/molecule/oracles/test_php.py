@@ -143,7 +143,7 @@ def asking(host, tree, unit, config):
     text = f"include = {config.file}\n[global]\nerror_log = /dev/null\nlog_level = notice\n"
     host.check_output("printf %s > /tmp/oracle.conf", text)
     arguments = ["/tmp/oracle.conf" if argument == config.file else argument for argument in arguments]
-    arguments.remove("--nodaemonize")
+    arguments = [argument for argument in arguments if argument not in ("--nodaemonize", "-F")]
     known = [f"{name}={setting.value}" for name, setting in variables.items() if not setting.undecided]
     return f"exec env {shlex.join([*known, *arguments])} -tt 2>&1"
 

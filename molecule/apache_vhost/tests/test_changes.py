@@ -81,7 +81,7 @@ def test_the_source_of_a_site_that_leaves_is_never_shown(answers):
         "/etc/systemd/system/fastcgi-leaving.socket",
         "/etc/systemd/system/sockets.target.wants/fastcgi-leaving.socket",
         "/run/fastcgi/bind/leaving.sock",
-        "/run/fastcgi/bind/leaving/leaving.sock",
+        "/run/fastcgi/way/leaving/leaving.sock",
     ],
 )
 def test_nothing_points_at_a_site_that_left(host, path):

@@ -85,7 +85,9 @@ def test_what_is_only_named_like_a_denied_path_is_served(get, private, path):
 
 
 def test_denied_path_stays_so_whatever_htaccess_says(host, get, private):
-    host.check_output("printf %%s %s > /srv/blog/public/data/.htaccess", "Require all granted\nAllow from all\n")
+    host.check_output(
+        "printf %%s %s > /srv/blog/public/data/.htaccess", "Require all granted\nAllow from all\n"
+    )
     assert get("http://blog.example/data/page.txt").status == 403
 
 

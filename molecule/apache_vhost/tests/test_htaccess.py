@@ -6,7 +6,7 @@ import pytest
 
 numbers = itertools.count()
 
-SOCKET = "unix:/run/fastcgi/bind/victim/victim.sock"
+SOCKET = "unix:/run/fastcgi/way/victim/victim.sock"
 INTRUDER = '<?php echo "intruder ran as ", posix_getpwuid(posix_geteuid())["name"];'
 
 
@@ -178,7 +178,7 @@ def test_trusted_allows_nothing_more_than_that(page, htaccess):
 # By which names a tenant that may rewrite can try to reach its neighbour's PHP (SEC-01, SEC-05).
 ADDRESSES = {
     "where it used to be": "unix:/run/fastcgi/victim.sock|fcgi://x",
-    "where systemd made it": "unix:/run/fastcgi/bind/victim.sock|fcgi://x",
+    "where systemd made it": "unix:/run/fastcgi/way/victim.sock|fcgi://x",
     "the link that root has": f"{SOCKET}|fcgi://x",
     "its worker": "fcgi://victim.fpm",
     "its worker for the ping": "fcgi://victim.fpm/fastcgi-ping/..",
@@ -218,7 +218,7 @@ def test_trusted_reaches_no_neighbour(stolen, name):
 def test_trusted_tells_apart_no_names_below_the_sockets(page):
     """A test of mod_rewrite is Apache's: it may pass, and not look around."""
     rule = "RewriteEngine on\n{}\nRewriteRule page other.html"
-    names = ("bind/victim", "bind/victim.sock", "status/victim.sock", "victim.sock")
+    names = ("way/victim", "bind/victim.sock", "status/victim.sock", "victim.sock")
     tests = "\n".join(f"RewriteCond /run/fastcgi/{name} -{kind} [OR]" for name in names for kind in "dfhls")
     assert page("trusted", rule.format(f"{tests}\nRewriteCond /run/fastcgi/nothing -f")).body == "page"
     assert page("trusted", rule.format("RewriteCond /run/fastcgi -d")).body == "other"

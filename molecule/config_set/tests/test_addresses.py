@@ -30,7 +30,7 @@ def test_former_address_is_taken_away(host, with_sockets, page):
     for name in ("former.sock", "latter.sock"):
         done = with_sockets(changes=f"{OWN}/{name}")
         assert done.returncode == 0, done.stdout
-        address = host.check_output("realpath /run/fastcgi/bind/changes/changes.sock")
+        address = host.check_output("realpath /run/fastcgi/way/changes/changes.sock")
         assert links(host) == [f"{name} {address}"]
         assert page("changes").startswith("changes ")
     again = with_sockets(changes=f"{OWN}/latter.sock")

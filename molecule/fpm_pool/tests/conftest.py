@@ -40,7 +40,7 @@ class Site:
     @functools.cached_property
     def socket(self):
         """What Apache connects to, which root alone can look up."""
-        return self.host.check_output(f"realpath /run/fastcgi/bind/{self.name}/{self.name}.sock")
+        return self.host.check_output(f"realpath /run/fastcgi/way/{self.name}/{self.name}.sock")
 
     def writing(self, script, code):
         """The command by which the tenant puts a script into its document root."""
