@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ def test_nothing_tells_where_sites_come_from(manifests, number):
     different = [
         f"{what}: {there.get(what)} or {back.get(what)}"
         for what in sorted({*there, *back} - KEPT)
-        if there.get(what) != back.get(what)
+        # the place of a socket stays until the host boots, and is empty
+        if there.get(what) != back.get(what) and not re.fullmatch(r"/run/fastcgi/secret-[0-9a-f]+", what)
     ]
     assert not different, "\n".join(different)
