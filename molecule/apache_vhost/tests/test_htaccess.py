@@ -1,7 +1,6 @@
 """What a tenant may change with .htaccess: all of it stays within the site."""
 
 import itertools
-
 import re
 
 import pytest
