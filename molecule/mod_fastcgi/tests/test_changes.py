@@ -26,8 +26,9 @@ def test_sites_change_their_engine_and_back(host, get, converge, sites, asking):
         name: {k: v for k, v in site.items() if k not in ("engine", "process_manager", "fastcgi_mapping")}
         for name, site in sites.items()
     }
-    there["fr"]["timeout"] = {"max_execution_time": 2}
-    for wanted, fpm in ((there, 4), (sites, 3)):
+    # one goes on to be started by Apache: the sandbox of Apache's unit would change with the last of these, by a restart
+    there["fr"].update(engine="fcgid", timeout={"max_execution_time": 2})
+    for wanted in (there, sites):
         with asking(*ALL) as polled:
             run = converge(wanted)
             assert run.returncode == 0, run.stdout
@@ -40,10 +41,9 @@ def test_sites_change_their_engine_and_back(host, get, converge, sites, asking):
             answered = [answer for answer in answers if answer not in lost]
             assert {(a["status"], a["body"]) for a in answered} == {(200, f"PHP of {name}")}
         units = host.check_output("systemctl list-units --plain --no-legend 'fastcgi-*.socket'").splitlines()
-        assert len(units) == fpm
+        assert len(units) == 3
         if wanted is there:
-            assert traces(host, *sites) == ([], [])
-            assert host.run("pgrep --uid fr php-cgi").stdout == ""
+            assert traces(host, "uk", "de", "it", "fr/fr.fastcgi") == ([], [])
         assert host.check_output("systemctl --failed --plain --no-legend") == ""
         again = converge(wanted)
         assert "changed=0" in again.stdout, again.stdout
