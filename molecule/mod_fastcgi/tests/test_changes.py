@@ -26,7 +26,7 @@ def test_sites_change_their_engine_and_back(host, get, converge, sites, asking):
         name: {k: v for k, v in site.items() if k not in ("engine", "process_manager", "fastcgi_mapping")}
         for name, site in sites.items()
     }
-    # one goes on to be started by Apache: the sandbox of Apache's unit would change with the last of these, by a restart
+    # one goes on to be started by Apache: with the last of these its sandbox would change, by a restart
     there["fr"].update(engine="fcgid", timeout={"max_execution_time": 2})
     for wanted in (there, sites):
         with asking(*ALL) as polled:
