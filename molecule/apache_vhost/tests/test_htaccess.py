@@ -179,7 +179,7 @@ def test_trusted_allows_nothing_more_than_that(page, htaccess):
 # By which names a tenant that may rewrite can try to reach its neighbour's PHP (SEC-01, SEC-05).
 ADDRESSES = {
     "where it used to be": "unix:/run/fastcgi/victim.sock|fcgi://x",
-    "where systemd made it": "unix:/run/fastcgi/way/victim.sock|fcgi://x",
+    "where systemd made it": "unix:/run/fastcgi/bind/victim.sock|fcgi://x",
     "the link that root has": f"{SOCKET}|fcgi://x",
     "its worker": "fcgi://victim.fpm",
     "its worker for the ping": "fcgi://victim.fpm/fastcgi-ping/..",
