@@ -19,9 +19,9 @@ while (microtime(true) < $until);
 echo json_encode(['uid' => posix_geteuid(), 'memory' => ini_get('memory_limit')]);
 """
 ADDRESSES = {
-    "alpha": "/run/fastcgi/bind/alpha.sock",
+    "alpha": "/run/fastcgi/way/alpha/alpha.sock",
     "beta": "/run/beta/php.sock",
-    "gamma": "/run/fastcgi/bind/gamma.sock",
+    "gamma": "/run/fastcgi/way/gamma/gamma.sock",
 }
 
 
