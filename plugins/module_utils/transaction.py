@@ -39,9 +39,7 @@ class Item:
     mode: int = 0o644
     content: str = ""
     target: str = ""
-    keep: bool = (
-        False  # a directory or link that is made where it is missing, and left alone where it is there
-    )
+    keep: bool = False  # a directory or link that is made where missing, and left alone where it is there
     own: bool = False  # a directory that goes when the set has it no longer, if it is empty then
     immutable: bool | None = None  # whether nobody may change it, not even its owner; None: as it is
     secret: bool = False  # its text, or what it points to, holds places for names that only this host knows
@@ -121,9 +119,7 @@ class Transaction:
         self.owned: dict[str, str] = {}
         self.seen: dict[str, tuple[int, ...] | None] = {}  # what was at each path when it was compared
         self.made: set[str] = set()  # what was not there before
-        self.occupied: set[str] = (
-            set()
-        )  # directories of the set's own that it has no longer, and that are in use
+        self.occupied: set[str] = set()  # directories that the set has no longer, and that are in use
         self.taken: list[Step] = []
         self.changeable: list[str] = []
 
