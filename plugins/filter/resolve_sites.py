@@ -41,6 +41,13 @@ options:
       - The filters of Jinja2 would make templates of the sites, each of whose values is looked at then.
     type: dict
     default: {}
+  distinct:
+    description:
+      - Only these fields are returned, and sites that are alike in them once. That is for what a play needs
+        to know of the list as a whole, such as its engines, and it costs less than the sites themselves.
+    type: list
+    elements: str
+    default: []
 author:
   - The webhosting.fastcgi authors (@webhosting-fastcgi)
 """
@@ -53,6 +60,10 @@ EXAMPLES = r"""
 - name: Give each site two minutes, unless it says otherwise
   ansible.builtin.debug:
     msg: "{{ fastcgi_sites | webhosting.fastcgi.resolve_sites({'timeout': {'max_execution_time': 120}}) }}"
+
+- name: Show which engines the sites have
+  ansible.builtin.debug:
+    msg: "{{ fastcgi_sites | webhosting.fastcgi.resolve_sites(distinct=['engine', 'process_manager']) }}"
 """
 
 RETURN = r"""
@@ -70,7 +81,7 @@ from ansible_collections.webhosting.fastcgi.plugins.module_utils import sites as
 
 
 def resolve_sites(
-    sites: Any, defaults: Any = None, master: str = "own", only: Any = None
+    sites: Any, defaults: Any = None, master: str = "own", only: Any = None, distinct: Any = None
 ) -> list[dict[str, Any]]:
     # Ansible has a process for each task. Its search for garbage would go through all that the play holds
     gc.freeze()
@@ -79,7 +90,16 @@ def resolve_sites(
     except model.InvalidSites as error:
         raise AnsibleFilterError(str(error)) from None
     wanted = {field: list(values) for field, values in (only or {}).items()}
-    return [site for site in resolved if model.chosen(site, wanted)]
+    found = [site for site in resolved if model.chosen(site, wanted)]
+    return alike_once(found, list(distinct)) if distinct else found
+
+
+def alike_once(sites: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
+    unknown = [field for field in fields if any(field not in site for site in sites)]
+    if unknown:
+        raise AnsibleFilterError(f"distinct: {unknown[0]!r} is not a field of a resolved site")
+    kinds = ({field: site[field] for field in fields} for site in sites)
+    return list({repr(kind): kind for kind in kinds}.values())
 
 
 class FilterModule:
