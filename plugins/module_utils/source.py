@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LINK_LIMIT = 40
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):  # one for each line of a host's configuration
     """A line of a file, by the path that the daemon knows it under. Lines count from 1."""
 
     file: str

@@ -34,3 +34,19 @@ def test_resolve_sites_fails_with_the_whole_message():
         "\n  - sites[0] (alpha).server_name: is missing",
     ):
         assert part in str(caught.value)
+
+
+def test_resolve_sites_tells_of_sites_that_are_alike_once():
+    given = [{"name": name, "server_name": f"{name}.example"} for name in ("alpha", "beta", "gamma")]
+    given[1]["engine"] = "fcgid"
+    assert resolve_sites(given, distinct=["engine", "seam"]) == [
+        {"engine": "proxy_fcgi", "seam": "socket"},
+        {"engine": "fcgid", "seam": "wrapper"},
+    ]
+    assert resolve_sites(given, only={"engine": ["fcgid"]}, distinct=["name"]) == [{"name": "beta"}]
+    assert resolve_sites([], distinct=["engine"]) == []
+
+
+def test_resolve_sites_refuses_to_tell_of_what_no_site_has():
+    with pytest.raises(AnsibleFilterError, match="distinct: 'motor' is not a field of a resolved site"):
+        resolve_sites([{"name": "alpha", "server_name": "alpha.example"}], distinct=["engine", "motor"])
