@@ -145,7 +145,7 @@ def parse_lines(text: str, file: str, variable: Variable = nothing_known) -> Ite
         if not line:
             continue
         line = line.partition("\0")[0] + "\n"
-        section = PLAIN_SECTION.fullmatch(line)
+        section = PLAIN_SECTION.fullmatch(line) if line[0] == "[" else None
         match = PLAIN_LINE.fullmatch(line)
         found = plain(match) if match else None
         if section:

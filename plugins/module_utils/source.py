@@ -41,6 +41,7 @@ class Tree:
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.normpath(root)
         self._directories: dict[str, str] = {}
+        self._targets: dict[str, str | None] = {}
 
     def real(self, path: str) -> str:
         """Where a path of the host is on this machine. In a copy no link leads out of it."""
@@ -65,24 +66,30 @@ class Tree:
                 del done[-1:]
             elif part not in ("", "."):
                 done.append(part)
-                try:
-                    target = os.readlink(self.root + "/" + "/".join(done))
-                except (OSError, ValueError):  # nothing there, or no path at all
-                    continue
-                links += 1
-                if links > LINK_LIMIT:
+                target = self._target("/".join(done))
+                links += target is not None
+                if target is None or links > LINK_LIMIT:
                     continue
                 del done[0 if target.startswith("/") else -1 :]
                 waiting += target.split("/")[::-1]
         return "/" + "/".join(done)
+
+    def _target(self, path: str) -> str | None:
+        """Where a link leads to; None for anything else. Most paths have their beginning in common."""
+        if path not in self._targets:
+            try:
+                self._targets[path] = os.readlink(f"{self.root}/{path}")
+            except (OSError, ValueError):  # no link, nothing there, or no path at all
+                self._targets[path] = None
+        return self._targets[path]
 
     def read(self, path: str) -> str:
         """The text of a file; bytes that are not UTF-8 are kept as they are.
 
         :raises OSError: when it cannot be read.
         """
-        with open(self.real(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
+        with open(self.real(path), "rb", buffering=0) as file:
+            return file.read().decode("utf-8", "surrogateescape")
 
     def names(self, directory: str) -> list[str]:
         """What a directory holds, sorted; nothing where there is no such directory."""

@@ -24,10 +24,12 @@ PATHS = (
 )
 PROGRAM = "systemd"
 # The keys that are kept. An empty value takes back what was said of one.
-KEPT = (
-    *("User", "Group", "WorkingDirectory", "StandardInput", "Environment", "EnvironmentFile", "ExecStart"),
-    *("KillMode", "KillSignal", "TimeoutStopSec", "TimeoutSec"),
-    *("ListenStream", "Backlog", "Service", "Symlinks", "ExecStartPost"),
+KEPT = frozenset(
+    (
+        *("User", "Group", "WorkingDirectory", "StandardInput", "Environment", "EnvironmentFile"),
+        *("KillMode", "KillSignal", "TimeoutStopSec", "TimeoutSec", "ExecStart", "ExecStartPost"),
+        *("ListenStream", "Backlog", "Service", "Symlinks"),
+    )
 )
 SECONDS = {
     **dict.fromkeys(("usec", "us", "µs", "μs"), 1e-6),
@@ -192,7 +194,7 @@ def assignments(text: str, file: str, keys: Container[str]) -> list[tuple[str, s
         if line.endswith("\\"):
             pending, begun = pending + line[:-1] + " ", begun or number
             continue
-        key, equals, value = (pending + line).partition("=")
+        key, equals, value = (pending + line if pending else line).partition("=")
         key = key.rstrip()
         if equals and key in keys:
             found.append((key, value.strip(), Source(file, begun or number)))
