@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+PLAYBOOK = Path(__file__).resolve().parents[1] / "playbooks/site.yml"
+DYING = "/root/dying-python"
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,31 @@ def play(tmp_path_factory):
 
 
 @pytest.fixture
+def sites(request):
+    """The scenario's list of sites, by name, for a test to change."""
+    listed = yaml.safe_load((request.path.parents[1] / "group_vars/all.yml").read_text())["fastcgi_sites"]
+    return {site["name"]: site for site in listed}
+
+
+@pytest.fixture
+def converge(host, play):
+    """Run the collection's playbook with a list of sites; `die_at` names a set and a point of its change.
+
+    Further variables by their names.
+    """
+
+    def converge(sites, die_at="", **variables):
+        variables = {"fastcgi_sites": list(sites.values()), "ansible_become": False, **variables}
+        if die_at:
+            python = f'#!/bin/sh\nCONFIG_SET_DIE_AT={shlex.quote(die_at)} exec /usr/bin/python3 "$@"\n'
+            host.check_output("printf %%s %s > %s && chmod 755 %s", python, DYING, DYING)
+            variables["ansible_python_interpreter"] = DYING
+        return play(PLAYBOOK, variables)
+
+    return converge
+
+
+@pytest.fixture
 def asking(host):
     """Ask sites for their page while something else goes on; then tell what each of them answered."""
     script = Path(__file__).parent / "apache_vhost/files/poll.py"
@@ -109,6 +138,24 @@ def asking(host):
 
 NOT_TESTED = "not tested: "
 """How the reason begins for which a test is left out, where somebody should know of it."""
+
+OLDER_MODULES = {"mod_fastcgi": "FASTCGI_MODULE", "mod_fastcgi_handler": "FASTCGI_HANDLER_MODULE"}
+"""Modules that are in no current release of Debian, and what names a file of each to the tests."""
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "takes_module(name, what): skips what is tested without that module")
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out what takes a module that nobody has given."""
+    for item in items:
+        for marker in item.iter_markers("takes_module"):
+            module, what = marker.args
+            variable = OLDER_MODULES[module]
+            if not os.environ.get(variable):
+                reason = f"{NOT_TESTED}{what}, since {variable} names neither a .so nor a .deb of {module}"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter):

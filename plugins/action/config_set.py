@@ -224,7 +224,11 @@ def left_alone(kinds: list[str], listed: list[dict[str, Any]], own: list[dict[st
     unknown = [kind for kind in kinds if kind not in names and not kind.startswith("/")]
     if unknown:
         raise AnsibleActionFail(f"leave: {unknown[0]!r} is neither a path nor one of: {', '.join(names)}")
-    return [name for kind in kinds for name in names.get(kind, [kind])]
+    return [name for kind in kinds for name in (names[kind] if kind in names else left_paths(kind, own))]
+
+
+def left_paths(pattern: str, own: list[dict[str, Any]]) -> list[str]:
+    return [path for site in own for path in paths(pattern, site)] if FIELD.search(pattern) else [pattern]
 
 
 def packed(payload: dict[str, Any]) -> str:

@@ -176,6 +176,19 @@ def shown(found: list[Difference]) -> str:
     return "".join(f"{differ}    {', '.join(names)}\n" for differ, names in requests.items())
 
 
+@pytest.mark.parametrize("sites", ["at first"], indirect=True)
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(name, marks=pytest.mark.takes_module(name, f"whether {name} answers as mod_php"))
+        for name in ("mod_fastcgi", "mod_fastcgi_handler")
+    ],
+)
+def test_the_older_modules_are_among_the_engines(sites, engine):
+    wanted = {site["name"] for site in GIVEN[f"sites_of_{engine}"]}
+    assert {name for name, site in sites.items() if site["engine"] == engine} == wanted
+
+
 def test_every_request_was_answered(sites, answers):
     assert set(sites) <= set(LISTED["engines"])
     for server, told in answers.items():

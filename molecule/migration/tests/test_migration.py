@@ -16,7 +16,12 @@ from testinfra.utils.ansible_runner import AnsibleRunner
 HERE = Path(__file__).resolve().parents[1]
 PLAYBOOK = HERE.parents[1] / "playbooks/site.yml"
 GIVEN = yaml.safe_load((HERE / "group_vars/all.yml").read_text())
-SITES, ENGINES, LAST = GIVEN["fastcgi_sites"], GIVEN["engines"], GIVEN["last_engine"]
+OF_MODULES = GIVEN["engines_of_modules"]
+SITES, LAST = GIVEN["fastcgi_sites"], GIVEN["last_engine"]
+ENGINES = [
+    *GIVEN["engines"],
+    *(engine for variable in OF_MODULES if os.environ.get(variable) for engine in OF_MODULES[variable]),
+]
 
 LISTS = [
     [{**site, **ENGINES[0]} for site in SITES],
@@ -36,13 +41,25 @@ PROCESSES = {
 }
 """For each process manager what PHP calls itself, and what the system calls its processes."""
 
+COME_AND_GO = {
+    "proxy_fcgi": "proxy_fcgi_module",
+    "mod_fastcgi": "fastcgi_module",
+    "mod_fastcgi_handler": "fastcgi_handler_module",
+    "mpm_itk": "mpm_itk_module",
+}
+"""Modules that Apache has loaded for as long as a site has the engine."""
 
+ENABLED = (
+    *("actions.conf", "actions.load", "fcgid.conf", "fcgid.load"),
+    *("headers.load", "proxy.conf", "proxy.load", "suexec.load"),
+)
 KEPT = {
-    f"/etc/apache2/mods-enabled/{file}"
-    for file in ("fcgid.conf", "fcgid.load", "headers.load", "proxy.conf", "proxy.load", "suexec.load")
+    *(f"/etc/apache2/mods-enabled/{file}" for file in ENABLED),
+    *(f"/usr/local/lib/fastcgi/{file}" for file in ("mod_fastcgi.so", "mod_fastcgi_handler.so")),
 }
 """Modules stay enabled, since Apache does not start, or shows the source of scripts, where a virtual host of
-somebody's own names one that is gone. mod_proxy_fcgi goes (SEC-04): mod_proxy refuses its handlers then."""
+somebody's own names one that is gone. mod_proxy_fcgi goes (SEC-04): mod_proxy refuses its handlers then. The
+files of modules that Debian has not stay, as packages of them do; nothing loads them."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +81,7 @@ def manifest(host) -> dict[str, Any]:
 
 
 def check(host, sites):
-    """Each site answers, and has processes of its own engine alone."""
+    """Each site answers, and has processes of its own engine alone; Apache has the modules of these."""
     urls = shlex.join(f"http://{site['server_name']}/" for site in sites)
     answers = host.check_output(f"curl -sS -w '\\n' --connect-to ::127.0.0.1: {urls}").splitlines()
     wanted = [PROCESSES[site["process_manager"]] for site in sites]
@@ -72,11 +89,25 @@ def check(host, sites):
     for site, (_, process) in zip(sites, wanted):
         seen = host.check_output(f"ps -o comm= -u {site['name']} | sort -u").split()
         assert set(seen) <= {process}, site["name"]
+    loaded = host.check_output("apache2ctl -M").split()
+    engines = {site["engine"] for site in sites}
+    assert {engine for engine, module in COME_AND_GO.items() if module in loaded} == engines & {*COME_AND_GO}
 
 
 def test_both_hosts_begin(hosts, manifests):
     for name, number in (("there", 0), ("back", -1)):
         check(hosts[name], LISTS[number])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.takes_module(name, f"the move to {name} and from it"))
+        for name in ("mod_fastcgi", "mod_fastcgi_handler")
+    ],
+)
+def test_the_older_modules_are_among_the_engines(name):
+    assert name in {engine["engine"] for engine in ENGINES}
 
 
 @pytest.mark.parametrize("step", range(1, len(LISTS)))

@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+pytestmark = pytest.mark.takes_module("mod_fastcgi", "requests through mod_fastcgi")
+
 ALL = ("uk.example", "de.example", "fr.example", "it.example")
 
 
@@ -47,6 +49,26 @@ def test_sites_change_their_engine_and_back(host, get, converge, sites, asking):
         assert host.check_output("systemctl --failed --plain --no-legend") == ""
         again = converge(wanted)
         assert "changed=0" in again.stdout, again.stdout
+
+
+@pytest.mark.parametrize("name", ["uk", "de", "fr"])
+def test_one_site_changes_its_engine_while_its_neighbours_keep_theirs(host, converge, sites, asking, name):
+    """What mod_fastcgi knows of it goes no sooner than its snippet, and comes no later."""
+    kept = ("name", "server_name", "document_root", "tls", "extra_directives")
+    there = {**sites, name: {key: sites[name][key] for key in kept if key in sites[name]}}
+    there[name]["engine"] = "fcgid"
+    for wanted in (there, sites):
+        with asking(*ALL) as polled:
+            run = converge(wanted)
+            assert run.returncode == 0, run.stdout
+        for each in sites:
+            answers = polled.answers(f"{each}.example")
+            # a reload may cut off what Apache's own PHP does at that moment
+            lost = [answer for answer in answers if answer["status"] in (0, 500, 503)]
+            assert len(lost) <= (20 if each in (name, "fr") else 0), lost
+            answered = [answer for answer in answers if answer not in lost]
+            assert {(a["status"], a["body"]) for a in answered} == {(200, f"PHP of {each}")}
+        assert traces(host, name)[1] == ([] if wanted is there else [name])
 
 
 def test_the_way_to_a_sites_scripts_changes_without_a_moment_of_neither(host, get, converge, sites, asking):
@@ -107,6 +129,24 @@ def test_the_last_sites_of_mod_fastcgi_leave_nothing_behind(host, get, converge,
     done = converge(sites)
     assert done.returncode == 0, done.stdout
     assert get("http://uk.example/whoami.php").body == "PHP of uk"
+
+
+def test_nor_does_a_play_without_the_role_fcgid(host, get, converge, play, sites, tmp_path):
+    """Each role takes away what its own sites have had in common."""
+    roles = ("site_accounts", "fpm_pool", "apache_fastcgi", "apache_vhost")
+    book = tmp_path / "without_fcgid.yml"
+    book.write_text(
+        "- hosts: all\n  roles:\n" + "".join(f"    - webhosting.fastcgi.{role}\n" for role in roles)
+    )
+    kept = ("name", "server_name", "document_root")
+    there = [{key: site[key] for key in kept if key in site} for site in sites.values()]
+    run = play(book, {"fastcgi_sites": there, "ansible_become": False})
+    assert run.returncode == 0, run.stdout
+    assert "fastcgi_module" not in host.check_output("apache2ctl -M").split()
+    assert host.check_output("find /etc/apache2 -name '*mod_fastcgi*'") == ""
+    for name in sites:
+        assert get(f"http://{name}.example/whoami.php").body == f"PHP of {name}"
+    assert converge(sites).returncode == 0
 
 
 PACKAGE = """

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.takes_module("mod_fastcgi_handler", "requests through mod_fastcgi_handler")
+
 UK = "http://uk.example"
 DE = "http://de.example"
 ROOT = "/var/www/sites/uk"
