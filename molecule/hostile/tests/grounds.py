@@ -32,7 +32,7 @@ WEAK_PAIRS = {
 MODULES = {"mod_fastcgi": "FASTCGI_MODULE", "mod_fastcgi_handler": "FASTCGI_HANDLER_MODULE"}
 """Engines of which the environment names the module, where there is one."""
 MISSING = {
-    engine: f"{variable} names no module"
+    engine: f"not tested: attacks behind {engine}, since {variable} names neither a .so nor a .deb of it"
     for engine, variable in MODULES.items()
     if not os.environ.get(variable)
 }

@@ -38,7 +38,7 @@ def results(host):
 @pytest.mark.parametrize(("name", "ground"), TRIED)
 def test_attack_is_stopped(results, name, ground):
     if PAIRS[ground][0] in MISSING:
-        pytest.skip(f"not tested: {MISSING[PAIRS[ground][0]]}")
+        pytest.skip(MISSING[PAIRS[ground][0]])
     outcome = results[name, ground]
     if not outcome["succeeded"] and not outcome["layer"]:
         pytest.skip(outcome["evidence"])
@@ -53,7 +53,7 @@ def test_attack_is_stopped(results, name, ground):
 def test_attack_bites_on_the_weak_host(results, name):
     outcomes = [results[name, ground] for ground in WEAK_PAIRS if (name, ground) in results]
     if not outcomes:
-        pytest.skip("not tested: the module that the attack is for is not here")
+        pytest.skip("the module that the attack is for is not here")
     if not any(outcome["layer"] or outcome["succeeded"] for outcome in outcomes):
         pytest.skip(outcomes[0]["evidence"])
     assert any(outcome["succeeded"] for outcome in outcomes), outcomes
