@@ -67,6 +67,9 @@ APACHE_SHARE = 16
 More of them, waiting for a site whose workers are all busy, would leave none for the others (TMO-10, CAP-01).
 """
 
+SERVER_SHARE = 96
+"""The same of the whole Apache, where nothing can be counted in each process: Debian's has six of them."""
+
 FCGID_PROCESSES = 1020
 """As many as mod_fcgid's table holds (CAP-11)."""
 
@@ -250,8 +253,7 @@ def behind_a_socket(site: Mapping[str, Any], master: str) -> dict[str, Any]:
         "shared_config": version and f"{PHP_ROOT}/{version}/fpm/pool.d/zz-fastcgi.conf",
         # the Apache side; the worker's name is the site's alone and begins no other's (SEC-05)
         "worker": f"fcgi://{name}.fpm",
-        # one that has more workers than its share may use all of them
-        "apache_share": max(APACHE_SHARE, behind["pm"]["max_children"]),
+        "apache_share": apache_share(site, behind["pm"]),
         "probe_urls": probe_urls(site),
         **behind,
     }
@@ -351,7 +353,7 @@ def probe_urls(site: Mapping[str, Any]) -> list[str]:
     if (site["engine"], process_manager_of(site)) == ("mod_fastcgi_handler", "php_cgi"):
         return []
     schemes = ["https"] if site["tls"] else ["http"]
-    if site["tls"] and not site["tls"].get("redirect", True):
+    if two_hosts(site):
         schemes.insert(0, "http")
     return [f"{scheme}://{site.get('server_name')}{PING_PATH}" for scheme in schemes]
 
@@ -412,6 +414,7 @@ def spawned(site: Mapping[str, Any]) -> dict[str, Any]:
         "php_ini_directory": f"{CONFIG_ROOT}/php/{name}",
         "php_ini": f"{CONFIG_ROOT}/php/{name}/php.ini",
         "ping_script": None,
+        "apache_share": apache_share(site, pm),
         # no less than PHP takes, which itself has words for what is too much
         "body_limit": bytes_of(body or "8M") or 2**63 - 1,
         # Apache starts PHP, so it must follow when PHP's settings change, which are in no file that it reads
@@ -438,6 +441,7 @@ def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
         "ping_directory": directory,
         "ping_script": f"{directory}/ping.php",
         "php_addresses": [],
+        "apache_share": apache_share(site, site["pm"]),
         "packages": ["libapache2-mpm-itk", *([f"libapache2-mod-php{version}"] if version else [])],
         "php_module": version and f"php{version}",
         "shared_ini": version and f"{PHP_ROOT}/{version}/apache2/conf.d/zz-fastcgi.ini",
@@ -459,8 +463,19 @@ def unfit_inside_apache(settings: Mapping[str, str]) -> Iterable[str]:
             )
 
 
+def apache_share(site: Mapping[str, Any], pm: Mapping[str, Any]) -> int:
+    """How many requests each virtual host of the site may have under way: of a process, or of the server.
+
+    A site that has more workers than its share may use all of them.
+    """
+    share = APACHE_SHARE if site["engine"] == "proxy_fcgi" else SERVER_SHARE
+    workers: int = pm.get("max_children", 0)
+    return max(share // (2 if two_hosts(site) else 1), workers)
+
+
 def two_hosts(site: Mapping[str, Any]) -> bool:
-    return bool(site["tls"]) and not site["tls"]["redirect"]
+    """Whether the site has a virtual host each for plain HTTP and for TLS, which count apart."""
+    return bool(site["tls"]) and not site["tls"].get("redirect", True)
 
 
 def seconds_of(setting: str | None) -> int | None:

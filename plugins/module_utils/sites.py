@@ -62,6 +62,9 @@ MASTERS = ("own", "shared")
 HTACCESS = ("none", "safe", "trusted")
 STATES = ("present", "absent")
 
+UNLOCKED = ("trusted", "mod_fastcgi_handler", "fpm")
+"""The one combination where variables of a rewrite rule come to FPM under their own names."""
+
 SHARED_STOP_LIMIT = 540
 """Seconds that a change of one site may have to wait for the requests of all others at a shared master."""
 
@@ -325,6 +328,12 @@ def resolve(sites: Any, defaults: Any = None, master: str = "own") -> list[dict[
         errors.extend(f"{label}.{problem}" for problem in engine_problems(engine, common, own))
         undone = {field: None for field in NOTHING_BY_CHOICE if given.get(field, field) is None}
         one = resolved(merged(usual[engine], undone, own), label, errors, master)
+        if (one["htaccess"], one["engine"], one["process_manager"]) == UNLOCKED:
+            errors.append(
+                f'{label}.htaccess: "trusted" does not go with engine mod_fastcgi_handler and FPM, where a '
+                f"rewrite rule can set PHP anew, what is locked too (SEC-02); set htaccess: safe, or "
+                f"process_manager: php_cgi, or engine: proxy_fcgi"
+            )
         if master == "shared":
             errors.extend(shared_problems(own, label))
             if (one["seam"], one["process_manager"]) == ("socket", "php_cgi"):

@@ -7,7 +7,18 @@ import pathlib
 import socket
 import time
 
-from .ground import LIMITS, SHARE, Ground, Outcome, attack, because, not_tried, stopped, succeeded
+from .ground import (
+    LIMITS,
+    SHARE,
+    WITH_SOCKET,
+    Ground,
+    Outcome,
+    attack,
+    because,
+    not_tried,
+    stopped,
+    succeeded,
+)
 
 CONNECTIONS = 250
 """More than Apache has workers."""
@@ -24,7 +35,7 @@ def controllers() -> list[str]:
 def workers(ground: Ground) -> Outcome:
     """More requests than Apache has workers, to a script that sleeps; the victim has visitors meanwhile."""
     code = """<?php
-    for ($n = 0; $n < 200 && !file_exists(__DIR__ . '/enough'); $n++) {
+    for ($n = 0; $n < 400 && !file_exists(__DIR__ . '/enough'); $n++) {
         clearstatcache();
         usleep(100000);
     }"""
@@ -37,7 +48,8 @@ def workers(ground: Ground) -> Outcome:
                 socket.create_connection(("127.0.0.1", ground.attacker.port), timeout=PATIENCE)
             )
             connections[-1].sendall(request.encode())
-        time.sleep(1)
+        # where each connection has a process, these are made one after another
+        time.sleep(18 if ground.engine == "mpm_itk" else 1)
         told = []
         for path in ("/style.css", "/whoami.php"):
             started = time.monotonic()
@@ -63,7 +75,7 @@ def workers(ground: Ground) -> Outcome:
 @attack("exhaustion: processes (fork bomb)", "C06, CAP-14")
 def processes(ground: Ground) -> Outcome:
     """More than `limits.tasks_max`, for which systemd takes a controller of the cgroups."""
-    if ground.engine == "proxy_fcgi" and "pids" not in controllers():
+    if ground.engine in WITH_SOCKET and "pids" not in controllers():
         return not_tried("the controller of processes (pids) is not in this host's cgroups")
     answer = ground.php("""
     for ($number = 0; $number < 600; $number++) {
@@ -77,7 +89,7 @@ def processes(ground: Ground) -> Outcome:
     return because(answer.body.isdigit() and int(answer.body) > 0, LIMITS, answer)
 
 
-@attack("exhaustion: memory beyond limits.memory_max", "C05, CAP-02", engines=("proxy_fcgi",))
+@attack("exhaustion: memory beyond limits.memory_max", "C05, CAP-02", engines=WITH_SOCKET)
 def memory(ground: Ground) -> Outcome:
     """By programs that PHP starts, for which its own memory_limit is not."""
     if "memory" not in controllers():

@@ -84,6 +84,7 @@ SOCKET_MODE = "mode of the socket"
 SANDBOX = "sandbox of the unit"
 KERNEL = "kernel, between two users"
 OWN_PROCESS = "processes of its own"
+CACHE = "guards of the common opcode cache"
 LOCKED = "locked settings"
 SUEXEC = "suEXEC"
 IMMUTABLE = "immutable flag"
@@ -257,7 +258,10 @@ class Attack:
     kind: str = ""
 
 
-ENGINES = ("proxy_fcgi", "fcgid")
+WITH_FPM = ("proxy_fcgi", "mod_fastcgi", "mod_fastcgi_handler")
+WITH_SOCKET = (*WITH_FPM, "php_cgi")
+"""A socket and a unit for each site; php_cgi is behind proxy_fcgi here."""
+ENGINES = (*WITH_SOCKET, "fcgid", "mpm_itk")
 ATTACKS: list[Attack] = []
 
 

@@ -63,6 +63,13 @@ for name, htaccess, path in VECTORS:
     attack(f"handler: {name}", "SEC-01, I04")(vector(htaccess, path))
 
 
+for name, htaccess in (
+    ("SetHandler of mod_fastcgi_handler", '<Files x.php>\nSetHandler "fcgi:SOCKET"\n</Files>\n'),
+    ("RewriteRule [H=] of mod_fastcgi_handler", f'{REWRITE} ^x.php$ - "[H=fcgi:SOCKET]"'),
+):
+    attack(f"handler: {name}", "SEC-01, I04", engines=("mod_fastcgi_handler",))(vector(htaccess, "x.php"))
+
+
 @attack("handler: a socket of mod_fcgid", "SEC-04", engines=("fcgid",))
 def socket_of_mod_fcgid(ground: Ground) -> Outcome:
     """They have names that count up; the attacker need not see them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from .ground import IMMUTABLE, Ground, Outcome, attack, because, by_apache, by_php, succeeded
@@ -30,6 +31,19 @@ def add_handler(ground: Ground) -> Outcome:
 def server_side_includes(ground: Ground) -> Outcome:
     htaccess = "Options +Includes\nAddOutputFilter INCLUDES .shtml\n"
     return program(ground, htaccess, "x.shtml", SSI)
+
+
+@attack("program: one that mod_fastcgi starts", "SEC-27", engines=("mod_fastcgi",))
+def by_mod_fastcgi(ground: Ground) -> Outcome:
+    """What is no program of the configuration it starts as Apache's own account."""
+    tells = '#!/bin/sh\necho "ran-as=$(id --user --name);" > HERE/told\nexec php-cgi\n'
+    files = {".htaccess": "Options +ExecCGI\nSetHandler fastcgi-script\n", "x.fcgi": tells, "told": ""}
+    name = ground.upload(files)
+    os.chmod(f"{ground.attacker.root}/{name}/told", 0o666)
+    answer = ground.request(ground.attacker, f"/{name}/x.fcgi")
+    with open(f"{ground.attacker.root}/{name}/told", encoding="ascii") as file:
+        ran = file.read()
+    return succeeded(ran) if ran else by_apache(answer)
 
 
 # ---------------------------------------------------------------- what starts one's own PHP
@@ -67,5 +81,7 @@ def wrapper(ground: Ground) -> Outcome:
 
 @attack("program: one's own settings changed", "SEC-17")
 def own_settings(ground: Ground) -> Outcome:
-    """The pool of FPM, or the php.ini of php-cgi."""
-    return changed(ground, f"{ground.attacker.name}.conf" if ground.engine == "proxy_fcgi" else "php.ini")
+    """The pool of FPM, the php.ini of php-cgi, or what Apache says of the site."""
+    return changed(
+        ground, "php.ini" if ground.engine in ("fcgid", "php_cgi") else f"{ground.attacker.name}.conf"
+    )

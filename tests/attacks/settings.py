@@ -6,10 +6,9 @@ import itertools
 from collections.abc import Sequence
 from typing import Callable
 
-from .ground import HEADERS, LOCKED, Answer, Ground, Outcome, attack, because, by_apache, succeeded
+from .ground import HEADERS, LOCKED, WITH_FPM, Answer, Ground, Outcome, attack, because, by_apache, succeeded
 
 SHOW = "echo 'limit=', ini_get('max_execution_time'), ';', json_encode($_SERVER), json_encode(getenv());"
-FPM = ("proxy_fcgi",)
 
 values = itertools.count(4001)
 """Another one for each attempt, since a worker may keep those of an earlier one."""
@@ -72,10 +71,10 @@ def parameter(htaccess: str) -> Callable[[Ground], Outcome]:
 
 
 for name, htaccess in PARAMETERS:
-    attack(f"setting: {name}", "SEC-02, I05", engines=FPM)(parameter(htaccess))
+    attack(f"setting: {name}", "SEC-02, I05", engines=WITH_FPM)(parameter(htaccess))
 
 
-@attack("setting: a worker keeps PHP_ADMIN_VALUE", "SEC-02, I05", engines=FPM)
+@attack("setting: a worker keeps PHP_ADMIN_VALUE", "SEC-02, I05", engines=WITH_FPM)
 def kept(ground: Ground) -> Outcome:
     """Later requests, of a script beside which no .htaccess is."""
     plain = ground.upload({"x.php": "<?php " + SHOW})

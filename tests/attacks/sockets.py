@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .ground import SOCKET_MODE, Answer, Ground, Outcome, attack, because, succeeded
+from .ground import SOCKET_MODE, WITH_SOCKET, Answer, Ground, Outcome, attack, because, succeeded
+
+ENGINES = (*WITH_SOCKET, "fcgid")
 
 CLIENT = """
 function record($type, $content) {
@@ -33,7 +35,7 @@ def judged(ground: Ground, answer: Answer) -> Outcome:
     return because("Permission denied" in answer.body, SOCKET_MODE, answer)
 
 
-@attack("socket: the victim's, by its address", "I03, SEC-09")
+@attack("socket: the victim's, by its address", "I03, SEC-09", engines=ENGINES)
 def by_address(ground: Ground) -> Outcome:
     """Also that of the status, and those of mod_fcgid."""
     paths = "', '".join(ground.addresses())
@@ -43,7 +45,7 @@ def by_address(ground: Ground) -> Outcome:
     return judged(ground, answer)
 
 
-@attack("socket: any that can be found", "I03, SEC-11")
+@attack("socket: any that can be found", "I03, SEC-11", engines=ENGINES)
 def any_socket(ground: Ground) -> Outcome:
     """Every socket in every directory that the attacker can list, and of /proc/net/unix."""
     code = """

@@ -11,8 +11,8 @@ KINDS = [
 ALL = sorted(ATTACKS, key=lambda one: KINDS.index(one.kind))
 
 NOT_HELD = {
-    ("exhaustion: all workers of Apache wait for one site", "fcgid"): (
-        "mod_fcgid has nothing that bounds the requests which wait for one site (CAP-12)"
+    ("exhaustion: processes (fork bomb)", "mpm_itk"): (
+        "what a site starts is in Apache's unit, where a limit for each account would be one for Apache too"
     ),
 }
 """Attack and ground: what succeeds on a host with default settings, and why it cannot be helped."""

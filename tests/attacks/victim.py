@@ -9,7 +9,7 @@ from .ground import WHO, Ground
 
 FILES = {
     "whoami.php": f"<?php {WHO} echo ' SECRET';",
-    "pid.php": "<?php echo getmypid();",
+    "pid.php": "<?php echo ' ', getmypid(), '.'; flush(); sleep(2);",
     "config.php": "<?php $password = 'SECRET';",
     "config.php.bak": "<?php $password = 'SECRET';",
     "private.php": "<?php define('OF_THE_VICTIM', 'SECRET');",

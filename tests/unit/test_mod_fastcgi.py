@@ -96,6 +96,35 @@ def test_a_site_goes_without_what_is_for_all_others():
     assert (one["pass_authorization"], other["pass_authorization"]) == (False, True)
 
 
+def test_a_tenant_who_may_rewrite_is_refused_where_that_reaches_fpm():
+    """SEC-02: mod_fastcgi_handler hands FPM every variable under the name that a rule gave it."""
+    (error,) = errors_of(site(htaccess="trusted", **HANDLER))
+    assert error.startswith(
+        'sites[0] (alpha).htaccess: "trusted" does not go with engine mod_fastcgi_handler'
+    )
+    assert error.endswith("set htaccess: safe, or process_manager: php_cgi, or engine: proxy_fcgi")
+    assert errors_of(site(**HANDLER), defaults={"htaccess": "trusted"}) == [error]
+    assert resolved(
+        site(htaccess="trusted", process_manager="php_cgi", **HANDLER), site("beta", htaccess="trusted")
+    )
+
+
+# ---------------------------------------------------------------- a site's share of Apache
+
+
+@pytest.mark.parametrize(
+    ("engine", "usual"),
+    [("proxy_fcgi", 16), ("fcgid", 96), ("mod_fastcgi", 96), ("mod_fastcgi_handler", 96), ("mpm_itk", 96)],
+)
+def test_no_site_may_have_all_of_apache_under_way(engine, usual):
+    """CAP-01, CAP-12: its virtual hosts together, which Apache counts apart."""
+    tls = {"certificate": "/c", "key": "/k"}
+    kinds = ({}, {"tls": tls}, {"tls": {**tls, "redirect": False}}, {"pm": {"max_children": usual + 1}})
+    shares = [resolved(site(engine=engine, **kind))[0]["apache_share"] for kind in kinds]
+    # no less than it has workers, of which ten are the default
+    assert shares == [usual, usual, max(usual // 2, 10), usual + 1]
+
+
 # ---------------------------------------------------------------- clocks of a wrapper
 
 

@@ -113,6 +113,8 @@ HANDLERS = {
     "server-status": "Apache Server Status",
     "server-info": "Server Information",
     "balancer-manager": "Load Balancer",
+    "qos-viewer": "mod_qos",
+    "qos-console": "mod_qos",
 }
 
 

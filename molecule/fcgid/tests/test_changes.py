@@ -127,6 +127,7 @@ def test_the_last_site_of_fcgid_leaves_nothing_behind(host, get, converge, sites
     done = converge({"fr": sites["fr"]})
     assert done.returncode == 0, done.stdout
     assert not host.file("/etc/apache2/conf-enabled/fastcgi-fcgid.conf").is_symlink
+    assert "qos_module" not in host.check_output("apache2ctl -M")
     assert not host.file("/var/www/wrapper").exists
     assert not host.file("/etc/fastcgi/php").exists
     assert get("http://fr.example/whoami.php").body == "PHP of fr"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+testinfra_hosts = ["hostile-debian12"]
 FINE = {"200"}
 REFUSED = {"400", "403", "404", "414", "431"}
 
