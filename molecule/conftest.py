@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from browser import Browser
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -54,6 +57,12 @@ def get(host):
         return parsed(done.stdout_bytes)
 
     return get
+
+
+@pytest.fixture(scope="module")
+def browse(host):
+    """Open a browser at a site whose server name is its name below localhost."""
+    return lambda site: Browser(host, site)
 
 
 @pytest.fixture(scope="module")
