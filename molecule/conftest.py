@@ -17,6 +17,9 @@ import yaml
 PLAYBOOK = Path(__file__).resolve().parents[1] / "playbooks/site.yml"
 DYING = "/root/dying-python"
 
+sys.path.insert(0, str(Path(__file__).parent))
+from browser import Browser
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -58,6 +61,12 @@ def get(host):
         return parsed(done.stdout_bytes)
 
     return get
+
+
+@pytest.fixture(scope="module")
+def browse(host):
+    """Open a browser at a site whose server name is its name below localhost."""
+    return lambda site: Browser(host, site)
 
 
 @pytest.fixture(scope="module")

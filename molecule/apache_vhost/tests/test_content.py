@@ -84,10 +84,15 @@ def test_what_is_only_named_like_a_denied_path_is_served(get, private, path):
     assert get(f"http://blog.example/{path}").status == 200
 
 
-def test_denied_path_stays_so_whatever_htaccess_says(host, get, private):
-    host.check_output(
-        "printf %%s %s > /srv/blog/public/data/.htaccess", "Require all granted\nAllow from all\n"
-    )
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "Require all granted\nAllow from all\n",
+        "Require all denied\nSatisfy All\n",  # MediaWiki's own, with a directive that is not allowed
+    ],
+)
+def test_denied_path_stays_so_whatever_htaccess_says(host, get, private, rules):
+    host.check_output("printf %%s %s > /srv/blog/public/data/.htaccess", rules)
     assert get("http://blog.example/data/page.txt").status == 403
 
 

@@ -7,3 +7,5 @@ $conf['fmode'] = 0640;
 // Everybody reads; whoever registers, with a password of their own choice, may edit.
 $conf['useacl'] = 1;
 $conf['autopasswd'] = 0;
+// A page's address is its name; the rules of mod_rewrite are in the list of sites.
+$conf['userewrite'] = 1;
