@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-PLAYBOOK = Path(__file__).resolve().parents[1] / "playbooks/site.yml"
-DYING = "/root/dying-python"
-
 sys.path.insert(0, str(Path(__file__).parent))
 from browser import Browser
+
+PLAYBOOK = Path(__file__).resolve().parents[1] / "playbooks/site.yml"
+DYING = "/root/dying-python"
 
 
 @dataclass(frozen=True)
