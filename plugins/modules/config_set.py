@@ -202,8 +202,8 @@ options:
     description:
       - Of whom nothing is taken away, although the set has it no longer. That is V(own) for the sites that
         files are made for, V(others) for the other ones of O(sites), V(shared) for the files that all sites
-        share, and a path for a file alone, or for one of each site that files are made for where it has fields
-        in braces.
+        share, and a path for a file alone, or with fields in braces for one of each site that files are made
+        for.
       - For what another call of the same set has, and for what something else must stop using first. A
         later O(prune) without it takes that away.
     type: list
