@@ -186,12 +186,12 @@ def test_sites_change_their_engine_and_back(host, converge, sites, asking):
 
 def test_a_site_whose_php_is_out_of_reach_is_noticed_and_the_change_is_taken_back(host, converge, sites, get):
     """The probe goes through the module."""
-    host.check_output("mv /run/fastcgi/way/uk/uk.sock /run/fastcgi/uk.away")
+    host.check_output("chmod 0600 /run/fastcgi/bind/uk.sock")
     sites["uk"]["server_aliases"] = ["www.uk.example"]
     try:
         run = converge(sites)
     finally:
-        host.check_output("mv /run/fastcgi/uk.away /run/fastcgi/way/uk/uk.sock")
+        host.check_output("chmod 0660 /run/fastcgi/bind/uk.sock")
     assert run.returncode != 0
     assert "does not reach PHP" in re.sub(r"\s+", " ", run.stdout)
     assert get("http://www.uk.example/whoami.php").status == 404
