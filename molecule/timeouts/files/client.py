@@ -205,7 +205,9 @@ def who_ended(seen, lines):
     traces = {
         "apache": lambda line: (
             f"[client {seen['client']}]" in line
-            and re.search("The timeout specified has expired|read data timeout|error reading data", line)
+            and re.search(
+                "The timeout specified has expired|read data timeout|error (reading|writing) data", line
+            )
         ),
         "fpm": lambda line: (
             "execution timed out" in line
