@@ -33,8 +33,8 @@ unit: venv ## Run the unit tests
 	@tools/unit
 
 .PHONY: molecule
-molecule: venv host ## Test one role on a host of its own: make molecule ROLE=fcgid
-	@.venv/bin/molecule test --scenario-name $(or $(ROLE),$(error say which: make molecule ROLE=<name>))
+molecule: venv host ## Test one role on a host of its own: make molecule ROLE=fcgid (RELEASE=13: on that Debian)
+	@tools/molecule $(or $(ROLE),$(error say which: make molecule ROLE=<name>)) $(RELEASE)
 
 .PHONY: bench
 bench: venv host ## Measure converging, requests and memory, with ratios (SITES=100 for a quick look)
