@@ -51,7 +51,19 @@ SEAMS = {
 ENGINES = tuple(SEAMS)
 PROCESS_MANAGERS = ("fpm", "php_cgi", "mod_php")
 
-OTHER_DEFAULTS: dict[str, dict[str, Any]] = {"mpm_itk": {"pm": {}}}
+PM: dict[str, Any] = {
+    "mode": "ondemand",
+    "max_children": 10,
+    "process_idle_timeout": 180,
+    "max_requests": 500,
+}
+"""A worker of FPM may stay so long that PHP of a site with nothing to do has been stopped as a whole before: that
+loses no request, and FPM loses one that comes when the last worker is leaving (fpm_process_ctl.c)."""
+
+OTHER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "fcgid": {"pm": {**PM, "process_idle_timeout": 10}},
+    "mpm_itk": {"pm": {}},
+}
 """Where an engine has other defaults than the rest. MPM ITK turns away whom others let wait, and counts
 pictures and idle connections too, so without the operator's word there is no limit."""
 

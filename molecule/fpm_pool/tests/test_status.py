@@ -39,7 +39,7 @@ def test_nobody_else_can_connect(host, as_user, user):
 def test_reading_it_leaves_no_process_behind(host, beta):
     host.check_output(f"systemctl stop {beta.service} && {status_of('beta')}")
     assert beta.master != 0
-    time.sleep(12)  # the worker that answered leaves after 10 s
+    time.sleep(12)  # the process that answered leaves after 10 s
     host.check_output("systemctl start stop-idle-sites.service")
     for _ in range(20):
         if beta.show("ActiveState") == "inactive":
@@ -50,6 +50,8 @@ def test_reading_it_leaves_no_process_behind(host, beta):
 
 
 def test_its_sockets_come_and_go_with_their_sites(host):
-    with_fpm = [f"{name}.sock" for name in ("alpha", "beta", "changing", "limited", "stranger", "turning")]
+    with_fpm = [
+        f"{name}.sock" for name in ("alpha", "beta", "changing", "limited", "ready", "stranger", "turning")
+    ]
     sockets = host.check_output("ls /run/fastcgi/status").split()
     assert sorted(sockets) == with_fpm
