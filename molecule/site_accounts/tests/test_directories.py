@@ -83,6 +83,14 @@ def test_missing_document_root_elsewhere_is_made(as_user):
 
 
 def test_writable_path_is_made_for_php_alone(as_user):
-    assert as_user("alpha", "touch /srv/alpha-data/x").rc == 0
+    assert as_user("alpha", "umask 0022; echo x > /srv/alpha-data/x").rc == 0
     for other in ("beta-user", "www-data"):
         assert as_user(other, "ls /srv/alpha-data").rc != 0
+        assert as_user(other, "cat /srv/alpha-data/x").rc != 0
+
+
+def test_writable_path_in_a_document_root_is_for_apache_to_read(as_user):
+    """What PHP puts there is served."""
+    assert as_user("made", "umask 0022; echo meow > /srv/made/pub/uploads/cat.jpg").rc == 0
+    assert as_user("www-data", "cat /srv/made/pub/uploads/cat.jpg").stdout == "meow\n"
+    assert as_user("alpha", "cat /srv/made/pub/uploads/cat.jpg").rc != 0
