@@ -161,9 +161,11 @@ def test_uploads_and_sessions_lie_in_private_directories(alpha, beta, cgi, as_us
     [
         ("alpha", "/var/www/sites/alpha", True),
         ("stranger", "/srv/stranger/data", True),
-        # made by somebody else: theirs to write to, not PHP's, unless they say so
+        # made by somebody else: theirs to write to, not PHP's
         ("stranger", "/srv/stranger/htdocs", False),
         ("stranger", "/srv/stranger", False),
+        # unless they say so
+        ("host", "/srv/host/htdocs", True),
         ("cgi", "/var/www/sites/cgi", True),
     ],
 )
