@@ -242,6 +242,8 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
             if not any(error.startswith(refused) for error in errors):
                 errors.extend(found)
     in_sites_root = within(document_root, SITES_ROOT)
+    writable = [path for path in site["writable_paths"] if path != document_root]
+    served = [path for path in writable if within(path, document_root)]
     return {
         **site,
         "process_manager": behind,
@@ -255,6 +257,9 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         "hidden_roots": [SITES_ROOT, STATE_ROOT, LOG_ROOT],
         "site_root": document_root if in_sites_root else None,
         "given_root": None if in_sites_root else document_root,
+        # writable paths that Apache serves from, and those that it has nothing to do with
+        "served_paths": served,
+        "private_paths": [path for path in writable if path not in served],
         "state_directory": state,
         "session_directory": f"{state}/sessions",
         "tmp_directory": f"{state}/tmp",

@@ -35,14 +35,18 @@ def reading(ground: Ground, paths: list[str]) -> Outcome:
 
 @attack("file: read by PHP", "I02, SEC-43")
 def read_by_php(ground: Ground) -> Outcome:
-    return reading(ground, [f"{ground.victim.root}/config.php"])
+    # what PHP itself has made is readable for everybody who gets to it
+    return reading(
+        ground, [f"{ground.victim.root}/{path}" for path in ("config.php", ".env", "data/upload.txt")]
+    )
 
 
 @attack("file: read by PHP through a link of one's own", "I02")
 def read_through_a_link(ground: Ground) -> Outcome:
     answer = ground.php(f"""
+    @link('{ground.victim.root}/data/upload.txt', __DIR__ . '/hard');
     symlink('{ground.victim.root}/config.php', __DIR__ . '/link');
-    echo @file_get_contents(__DIR__ . '/link') ?: {TELL};
+    echo @file_get_contents(__DIR__ . '/hard') ?: @file_get_contents(__DIR__ . '/link') ?: {TELL};
     """)
     return succeeded(answer.body) if ground.secret in answer.body else by_php(answer.body)
 

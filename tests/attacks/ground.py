@@ -159,7 +159,7 @@ class Ground:
         os.setgroups([])
         os.setegid(account.pw_gid)
         os.seteuid(account.pw_uid)
-        before = os.umask(0o022 if self.weak else 0o027)
+        before = os.umask(0o022)
         try:
             yield
         finally:

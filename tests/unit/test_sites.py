@@ -756,6 +756,24 @@ def test_site_root_is_only_what_the_collection_owns():
     assert (outside["site_root"], outside["given_root"]) == (None, "/srv/beta")
 
 
+# writable paths, and those of them that Apache serves from
+SERVED = [
+    (["/srv/w"], []),
+    (["/srv/shop/var", "/srv/shop/public/uploads"], ["/srv/shop/public/uploads"]),
+    (["/srv/shop"], []),
+    (["/srv/shop/public"], []),
+    (["/srv/shop/public-not"], []),
+]
+
+
+@pytest.mark.parametrize(("writable", "served"), SERVED)
+def test_writable_paths_are_for_apache_to_read_below_the_document_root(writable, served):
+    """The document root itself is made as one, whether PHP may write to it or not."""
+    one = resolved(site("shop", document_root="/srv/shop/public", writable_paths=writable))[0]
+    assert one["served_paths"] == served
+    assert one["private_paths"] == [path for path in writable if path not in [*served, "/srv/shop/public"]]
+
+
 def test_sites_keep_their_order_and_absent_ones_are_left_out():
     names = [one["name"] for one in resolved(site("gamma"), site("alpha", state="absent"), site("beta"))]
     assert names == ["gamma", "beta"]

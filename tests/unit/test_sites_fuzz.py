@@ -422,7 +422,10 @@ def test_units_mean_to_systemd_what_the_site_says(site):
     root = [f"-{site['document_root']}"]
     bound = [path for key, value in service if key == "BindPaths" for path in value.split()]
     read_only = [path for key, value in service if key == "BindReadOnlyPaths" for path in value.split()]
-    assert (bound, read_only) == ((root + own, []) if site["site_root"] else (own, root))
+    if site["site_root"]:
+        assert (bound, read_only) == (root + own, [])
+    else:
+        assert (bound, read_only) == (own, [] if site["document_root"] in site["writable_paths"] else root)
     # a colon parts source, destination and options; a minus in front forgives what is missing
     assert all(path.removeprefix("-").startswith("/") and ":" not in path for path in bound + read_only)
 

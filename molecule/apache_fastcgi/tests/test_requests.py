@@ -57,6 +57,17 @@ def test_what_the_virtual_host_denies_does_not_run(get, site):
     assert "denied to" not in answer.body
 
 
+def test_a_picture_is_uploaded_and_apache_serves_it(host, get, site):
+    """PHP may make a directory with the mode of the one above, and Apache may read what PHP moves there."""
+    host.check_output("echo meow > /tmp/cat.png")
+    taken = get(f"{url(site)}/upload.php", "-F", "picture=@/tmp/cat.png").json
+    assert (taken["made"], taken["moved"]) == (True, True)
+    answer = get(url(site) + taken["path"].removeprefix(f"/var/www/sites/{site}"))
+    assert (answer.status, answer.body) == (200, "meow\n")
+    neighbour = "runuser -u members -- cat %s"
+    assert "Permission denied" in host.run(neighbour, taken["path"]).stderr
+
+
 def test_credentials_stay_with_apache(get, site):
     """Without pass_authorization (SEC-29, M05)."""
     basic = get(f"{url(site)}/echo.php", "-u", "ann:secret").json

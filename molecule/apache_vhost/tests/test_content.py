@@ -8,8 +8,8 @@ ROOT = "/var/www/sites/shop"
 
 def put(host, path, content="content", owner="shop"):
     """Make a file of a site, and the directory for it."""
-    make = f"install -d -o {owner} -g www-data -m 2750 $(dirname %s) && printf %%s %s > %s"
-    host.check_output(f"{make} && chown {owner}:www-data %s", path, content, path, path)
+    make = f"install -d -o {owner} -g {owner} $(dirname %s) && printf %%s %s > %s"
+    host.check_output(f"{make} && chown {owner}:{owner} %s", path, content, path, path)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ def page(host, get):
             "x.php": INTRUDER,
             "users": "ann:{SHA}nU4eI71bcnBGqeO0t9tXvY1u5oQ=",
         }
-        steps = [f"install -d -o {site} -g www-data -m 2750 {directory}", f"cd {directory}"]
+        steps = [f"install -d -o {site} -g {site} {directory}", f"cd {directory}"]
         steps += [f"printf %%s %s > {file}" for file in files]
-        steps += [f"chown -R {site}:www-data ."]
+        steps += [f"chown -R {site}:{site} ."]
         contents = [content.replace("HERE", directory) for content in files.values()]
         host.check_output(" && ".join(steps), *contents)  # one call, since there are many directories
         return get(f"http://{site}.example/{name}/{path}", *options)

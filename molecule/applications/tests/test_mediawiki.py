@@ -66,12 +66,15 @@ def test_a_picture_is_uploaded_and_apache_serves_it(host, browse, keeper):
     answer = browse("knowledge").get(source, "--output", copy)
     assert (answer.status, answer.runs_as) == (200, "")
     assert host.file(copy).sha256sum == host.file(picture).sha256sum
-    assert host.file(f"/var/lib/mediawiki{source}").user == "knowledge"
+    stored = f"/var/lib/mediawiki{source}"
+    assert host.file(stored).user == "knowledge"
+    reading = "setpriv --reuid blog --regid blog --clear-groups cat %s"
+    assert "Permission denied" in host.run(reading, stored).stderr
 
 
 def test_php_among_the_pictures_does_not_run(host, browse):
     host.check_output(
-        "echo '<?php echo 6 * 7;' | install -o knowledge -g www-data -m 0640 /dev/stdin "
+        "echo '<?php echo 6 * 7;' | install -o knowledge -g knowledge -m 0644 /dev/stdin "
         "/var/lib/mediawiki/images/evil.php"
     )
     answer = browse("knowledge").get("/images/evil.php")

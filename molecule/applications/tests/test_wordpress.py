@@ -86,7 +86,7 @@ def test_what_is_not_there_is_wordpresss_own_404(host, browse, writer):
 
 
 def test_a_picture_is_uploaded_and_apache_serves_it(host, browse, writer):
-    """What PHP has taken from its directory for uploads is Apache's to read."""
+    """It makes the directory with the mode of the one above, and Apache may read what PHP has put there."""
     form = writer.get("/wp-admin/media-new.php?browser-uploader")
     page = writer.submit(form, {"post_id": "0"}, button="html-upload", **{"async-upload": PICTURE})
     assert page.url.endswith("/upload.php"), page
@@ -104,7 +104,7 @@ def test_a_picture_is_uploaded_and_apache_serves_it(host, browse, writer):
 @pytest.mark.parametrize("name", ["evil.php", "deeper/evil.php"])
 def test_php_among_the_uploads_does_not_run(host, browse, writer, name):
     path = f"{ROOT}/wp-content/uploads/{name}"
-    host.check_output("echo '<?php echo 6 * 7;' | install -D -o blog -g www-data -m 0640 /dev/stdin %s", path)
+    host.check_output("echo '<?php echo 6 * 7;' | install -D -o blog -g blog -m 0644 /dev/stdin %s", path)
     answer = browse("blog").get(f"/wp-content/uploads/{name}")
     assert (answer.status, answer.runs_as) == (403, "")
     assert "42" not in answer.body
@@ -127,8 +127,10 @@ def test_a_plugins_own_htaccess_holds(browse, writer):
     assert browse("blog").get(f"{plugin}/readme.txt").status == 403
 
 
-def test_all_that_it_stores_is_its_users(host, writer):
-    config = host.file(f"{ROOT}/wp-config.php")
-    assert config.user == "blog"
+def test_all_that_it_stores_is_its_users_and_closed_to_its_neighbours(host, writer):
+    pictures = host.check_output(f"find {ROOT}/wp-content/uploads -name 'wordpress-logo*.png'").split()
     reading = "setpriv --reuid knowledge --regid knowledge --clear-groups cat %s"
-    assert host.run(reading, f"{ROOT}/wp-config.php").rc != 0
+    for path in (f"{ROOT}/wp-config.php", *pictures):
+        assert host.file(path).user == "blog"
+        assert "Permission denied" in host.run(reading, path).stderr
+    assert pictures

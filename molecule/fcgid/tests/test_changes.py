@@ -60,7 +60,6 @@ def test_an_account_changes_and_suexec_refuses_nothing(host, get, converge, site
     before = log.content_string
     sites["uk"]["user"] = "uk-two"
     try:
-        host.check_output("chmod 644 /var/www/sites/uk/*.php")
         run = converge(sites)
         assert run.returncode == 0, run.stdout
         assert get("http://uk.example/whoami.php").body == "PHP of uk-two"

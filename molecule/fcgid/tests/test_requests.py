@@ -38,9 +38,7 @@ def test_scripts_cannot_change_what_is_locked(get):
 
 def test_nor_can_a_user_ini(host, get):
     host.check_output(f"printf 'max_execution_time = 600\\nmemory_limit = 66M\\n' > {ROOT}/.user.ini")
-    host.check_output(
-        f"mkdir -p {ROOT}/ini && mv {ROOT}/.user.ini {ROOT}/ini/ && chown -R uk:www-data {ROOT}/ini"
-    )
+    host.check_output(f"mkdir -p {ROOT}/ini && mv {ROOT}/.user.ini {ROOT}/ini/ && chown -R uk:uk {ROOT}/ini")
     host.check_output(f"cp --preserve=all {ROOT}/settings.php {ROOT}/ini/")
     seen = get(f"{UK}/ini/settings.php").json
     assert (seen["memory_limit"], seen["max_execution_time"]) == ("66M", "30")
@@ -49,7 +47,7 @@ def test_nor_can_a_user_ini(host, get):
 def test_sessions_and_temporary_files_are_the_sites_own(get):
     seen = get(f"{UK}/settings.php").json
     assert (seen["save_path"], seen["session"]) == ("/var/lib/fastcgi/uk/sessions", True)
-    assert (seen["temporary"], seen["umask"]) == ("/var/lib/fastcgi/uk/tmp", 0o027)
+    assert (seen["temporary"], seen["umask"]) == ("/var/lib/fastcgi/uk/tmp", 0o022)
 
 
 def test_a_script_has_no_hold_on_signals(get):
@@ -59,9 +57,24 @@ def test_a_script_has_no_hold_on_signals(get):
 
 def test_errors_go_to_the_sites_own_log(host, get):
     host.check_output(f"echo '<?php error_log(\"a word for the log\");' > {ROOT}/log.php")
-    host.check_output(f"chown uk:www-data {ROOT}/log.php")
+    host.check_output(f"chown uk:uk {ROOT}/log.php")
     assert get(f"{UK}/log.php").status == 200
     assert "a word for the log" in host.file("/var/log/fastcgi/uk/php.log").content_string
+
+
+ROOTS = {"uk": ROOT, "de": "/srv/de/htdocs", "fr": "/var/www/sites/fr"}
+
+
+@pytest.mark.parametrize(("name", "root"), ROOTS.items())
+def test_a_picture_is_uploaded_and_apache_serves_it(host, get, name, root):
+    """PHP moves it out of a directory whose group is not Apache's. A neighbour does not get there."""
+    host.check_output("echo meow > /tmp/cat.png")
+    taken = get(f"http://{name}.example/upload.php", "-F", "picture=@/tmp/cat.png").json
+    assert (taken["made"], taken["moved"]) == (True, True)
+    answer = get(f"http://{name}.example{taken['path'].removeprefix(root)}")
+    assert (answer.status, answer.body) == (200, "meow\n")
+    neighbour = "de" if name == "uk" else "uk"
+    assert "Permission denied" in host.run("runuser -u %s -- cat %s", neighbour, taken["path"]).stderr
 
 
 # ---------------------------------------------------------------- requests
@@ -76,7 +89,7 @@ def test_a_front_controller_answers_for_what_is_not_there(get):
 def test_nothing_but_php_is_started(host, get):
     """Debian gives every .fcgi to mod_fcgid; here only PHP may run at all."""
     host.check_output(f"printf '#!/bin/sh\\nid\\n' > {ROOT}/x.fcgi")
-    host.check_output(f"chown uk:www-data {ROOT}/x.fcgi && chmod 750 {ROOT}/x.fcgi")
+    host.check_output(f"chown uk:uk {ROOT}/x.fcgi && chmod 755 {ROOT}/x.fcgi")
     assert get(f"{UK}/x.fcgi").status == 403
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-ROOTS = {"stranger": "/srv/stranger/htdocs"}
+ROOTS = {name: f"/srv/{name}/htdocs" for name in ("stranger", "host")}
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,11 @@ def test_uploads_and_sessions_lie_in_private_directories(alpha, beta, cgi, as_us
     [
         ("alpha", "/var/www/sites/alpha", True),
         ("stranger", "/srv/stranger/data", True),
-        # made by somebody else: theirs to write to, not PHP's, unless they say so
+        # made by somebody else: theirs to write to, not PHP's
         ("stranger", "/srv/stranger/htdocs", False),
         ("stranger", "/srv/stranger", False),
+        # unless they say so
+        ("host", "/srv/host/htdocs", True),
         ("cgi", "/var/www/sites/cgi", True),
     ],
 )
@@ -171,6 +173,38 @@ def test_where_php_may_write(site, name, directory, writable):
     code = f"echo json_encode(@file_put_contents('{directory}/made-by-php', 'x'));"
     assert site(name).run(code).json == (1 if writable else False)
     assert site(name).host.file(f"{directory}/made-by-php").exists is writable
+
+
+@pytest.fixture(scope="module")
+def made(viewer):
+    """What PHP of a site makes: for visitors, and for nobody but itself."""
+    code = """
+    $above = __DIR__ . '/' . uniqid('made');
+    $done = [mkdir($above), mkdir("$above/deep", fileperms($above) & 07777), @mkdir("$above/group", 02755)];
+    file_put_contents($served = "$above/deep/page.html", 'a page');
+    session_id('chosen');
+    session_start();
+    $_SESSION['x'] = 1;
+    $kept = [session_save_path() . '/sess_chosen', sys_get_temp_dir() . '/kept'];
+    file_put_contents($kept[1], 'x');
+    error_log('a word');
+    echo json_encode(['done' => $done, 'served' => $served, 'kept' => [...$kept, ini_get('error_log')]]);
+    """
+    return viewer.run(code).json
+
+
+def test_what_php_makes_in_the_document_root_is_for_apache_to_read(made, as_user):
+    """Also where a directory has the mode of the one above; the bit for the group is refused (SEC-47)."""
+    assert made["done"] == [True, True, False]
+    assert as_user("www-data", f"cat {made['served']}").stdout == "a page"
+    assert "Permission denied" in as_user("beta", f"cat {made['served']}").stderr
+
+
+def test_what_php_keeps_elsewhere_is_for_nobody_else(made, as_user, viewer):
+    for path in made["kept"]:
+        assert as_user(viewer.name, f"cat {path}").rc == 0
+        for other in ("beta", "www-data"):
+            assert "Permission denied" in as_user(other, f"cat {path}").stderr
 
 
 def test_settings_of_the_operator_are_locked(viewer):

@@ -74,7 +74,7 @@ def test_the_path_that_mod_fastcgi_knows_shows_where_no_script_looks_for_its_own
 @EACH
 def test_a_script_finds_itself(host, get, site):
     root = ROOTS[site]
-    host.check_output(f"install -d -o {site} -g www-data -m 2750 {root}/sub")
+    host.check_output(f"install -d -o {site} -g {site} {root}/sub")
     host.check_output(f"cp --preserve=all {root}/names.php {root}/sub/index.php")
     seen = get(f"http://{site}.example/sub/").json
     assert (seen["exists"], seen["this_file"]) == (True, f"{root}/sub/index.php")
@@ -123,11 +123,11 @@ def test_what_the_site_runs_before_its_scripts_does_so(get):
 def test_a_user_ini_may_name_another_file_for_that(host, get):
     """As some applications that guard themselves do; the nearest one counts."""
     root = ROOTS["de"]
-    host.check_output(f"install -d -o de -g www-data -m 2750 {root}/ini {root}/ini/deep")
+    host.check_output(f"install -d -o de -g de {root}/ini {root}/ini/deep")
     host.check_output(f"cp --preserve=all {root}/names.php {root}/ini/deep/")
     host.check_output(f"echo '<?php $first = \"from a user.ini\";' > {root}/other.php")
     host.check_output(f"echo 'auto_prepend_file = {root}/other.php' > {root}/ini/.user.ini")
-    host.check_output(f"chown de:www-data {root}/other.php {root}/ini/.user.ini")
+    host.check_output(f"chown de:de {root}/other.php {root}/ini/.user.ini")
     assert get("http://de.example/ini/deep/names.php").json["first"] == "from a user.ini"
     host.check_output(f"echo 'auto_prepend_file = none' > {root}/ini/deep/.user.ini")
     assert get("http://de.example/ini/deep/names.php").json["first"] is None
@@ -234,7 +234,7 @@ def test_credentials_reach_the_script_where_wanted(get, site):
 def test_nobody_but_apache_says_who_has_logged_in(host, get, site, path):
     """It goes along in headers, from one request within Apache to the next."""
     root = ROOTS[site]
-    host.check_output(f"install -d -o {site} -g www-data -m 2750 {root}/login")
+    host.check_output(f"install -d -o {site} -g {site} {root}/login")
     host.check_output(f"cp --preserve=all {root}/echo.php {root}/login/index.php")
     forged = ["-H", "Fastcgi-User: root", "-H", "Fastcgi-Auth: Basic"]
     answer = get(f"http://{site}.example{path}", *forged)

@@ -31,9 +31,7 @@ def test_a_neighbours_files_cannot_be_read(host, get, run_as, path):
     """SEC-07: nor included from the opcode cache, which all sites share, once the neighbour has used them."""
     secret = f"{NEIGHBOUR}/secret.php"
     host.check_output(f"printf '<?php return \"secret\";' > {secret}")
-    host.check_output(
-        f"chown de:www-data {secret} && chmod 640 {secret} && touch --date '1 minute ago' {secret}"
-    )
+    host.check_output(f"chown de:de {secret} && chmod 644 {secret} && touch --date '1 minute ago' {secret}")
     assert run_as("de", f"echo include '{secret}';").body == "secret"
     code = (
         f"echo json_encode([@file_get_contents('{path}'), @scandir('{path}'),"
@@ -77,10 +75,10 @@ HTACCESS = [
 def test_what_no_htaccess_may_say(host, get, name, line):
     """SEC-01: mod_php would let it make settings, and a site's own settings are in the list of sites."""
     root = {"uk": "/var/www/sites/uk", "de": NEIGHBOUR}[name]
-    host.check_output(f"install -d -o {name} -g www-data -m 2750 {root}/try")
+    host.check_output(f"install -d -o {name} -g {name} {root}/try")
     host.check_output(f"cp --preserve=all {root}/settings.php {root}/try/")
     host.check_output(f"printf '%%s\\n' %s > {root}/try/.htaccess", line)
-    host.check_output(f"chown {name}:www-data {root}/try/.htaccess")
+    host.check_output(f"chown {name}:{name} {root}/try/.htaccess")
     assert get(f"http://{name}.example/try/settings.php").status == 500
 
 

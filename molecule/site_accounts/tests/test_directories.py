@@ -1,5 +1,7 @@
 """The directories, as the accounts find them: a site's own, its neighbours', and Apache's view of them."""
 
+import re
+
 import pytest
 
 PRIVATE = ("/var/lib/fastcgi/{}/sessions", "/var/lib/fastcgi/{}/tmp", "/var/log/fastcgi/{}")
@@ -59,12 +61,59 @@ def test_apache_sees_nothing_else(as_user, directory):
     assert as_user("www-data", f"cat {path}/secret").rc != 0
 
 
-def test_apache_reads_what_php_makes(as_user):
-    """Uploads are for visitors. PHP runs with umask 0027, so it is the group that lets Apache read."""
-    upload = "/var/www/sites/alpha/uploads/2025/cat.jpg"
-    assert as_user("alpha", f"umask 0027; mkdir -p $(dirname {upload}); echo meow > {upload}").rc == 0
+@pytest.fixture(scope="module")
+def upload(as_user):
+    """A file as PHP makes one, in directories that it makes too."""
+    path = "/var/www/sites/alpha/uploads/2025/cat.jpg"
+    assert as_user("alpha", f"umask 0022; mkdir -p $(dirname {path}); echo meow > {path}").rc == 0
+    return path
+
+
+def test_apache_reads_what_php_makes(as_user, upload):
+    """Uploads are for visitors."""
     assert as_user("www-data", f"cat {upload}").stdout == "meow\n"
-    assert as_user("beta-user", f"cat {upload}").rc != 0
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "cat {path}",
+        "ls $(dirname {path})",
+        "env --chdir={root} cat uploads/2025/cat.jpg",
+        "env --chdir=$(dirname {path}) cat cat.jpg",
+        "cd /var/www/sites/beta && ln {path} hard && cat hard",
+        "cd /var/www/sites/beta && ln -sf {path} soft && cat soft",
+        "cd /var/www/sites/beta && ln -sfn $(dirname {path}) directory && ls directory/",
+        # who has a shell may have mounts of its own, unlike PHP in its sandbox
+        "unshare -Urm sh -c 'mount --bind {root} /mnt && cat /mnt/uploads/2025/cat.jpg'",
+        "unshare -Urm sh -c 'mount --rbind /var/www/sites /mnt && cat /mnt/alpha/uploads/2025/cat.jpg'",
+        "unshare -Ur cat {path}",
+    ],
+)
+def test_no_way_leads_a_neighbour_to_what_php_makes(as_user, upload, way):
+    """Its mode lets everybody read; the closed document root lets nobody come by."""
+    tried = as_user("beta-user", way.format(path=upload, root="/var/www/sites/alpha"))
+    assert tried.rc != 0
+    assert "meow" not in tried.stdout
+    assert re.search("Permission denied|Operation not permitted|permission denied", tried.stderr)
+
+
+def test_who_was_handed_a_directory_of_a_neighbour_sees_that_one_alone(as_user, host, upload):
+    """A descriptor is the neighbour's own to give, and one of a closed directory leads no further."""
+    beta = "setpriv --reuid beta-user --regid beta-group --clear-groups"
+    handed = f"exec 3< /var/www/sites/alpha; exec {beta} cat /proc/self/fd/3/uploads/2025/cat.jpg"
+    assert "Permission denied" in host.run("sh -c %s", handed).stderr
+
+
+def test_a_directory_is_made_with_the_mode_of_the_one_above(as_user, upload):
+    """As WordPress does it. There is no bit in it that the sandbox would refuse PHP to set."""
+    year = upload.rpartition("/")[0]
+    made = as_user(
+        "alpha", f"umask 0022; mkdir -m $(stat -c %a {year}) {year}/12 && echo hiss > {year}/12/cat.jpg"
+    )
+    assert made.rc == 0, made.stderr
+    assert as_user("alpha", "find /var/www/sites/alpha -perm /6000").stdout == ""
+    assert as_user("www-data", f"cat {year}/12/cat.jpg").stdout == "hiss\n"
 
 
 def test_sites_of_one_account_share_it(as_user):
@@ -83,6 +132,14 @@ def test_missing_document_root_elsewhere_is_made(as_user):
 
 
 def test_writable_path_is_made_for_php_alone(as_user):
-    assert as_user("alpha", "touch /srv/alpha-data/x").rc == 0
+    assert as_user("alpha", "umask 0022; echo x > /srv/alpha-data/x").rc == 0
     for other in ("beta-user", "www-data"):
         assert as_user(other, "ls /srv/alpha-data").rc != 0
+        assert as_user(other, "cat /srv/alpha-data/x").rc != 0
+
+
+def test_writable_path_in_a_document_root_is_for_apache_to_read(as_user):
+    """What PHP puts there is served."""
+    assert as_user("made", "umask 0022; echo meow > /srv/made/pub/uploads/cat.jpg").rc == 0
+    assert as_user("www-data", "cat /srv/made/pub/uploads/cat.jpg").stdout == "meow\n"
+    assert as_user("alpha", "cat /srv/made/pub/uploads/cat.jpg").rc != 0

@@ -1,6 +1,11 @@
 """What later runs do: with another list, in check mode, and against a tenant who moved things about."""
 
+import re
+from pathlib import Path
+
 import pytest
+
+PAGE = Path(__file__).resolve().parents[3] / "docs/applications.md"
 
 
 def test_removed_site_keeps_account_and_files(host):
@@ -17,13 +22,22 @@ def test_removed_site_keeps_account_and_files(host):
 
 
 def test_mode_of_a_document_root_is_repaired(as_user, host):
-    assert host.file("/var/www/sites/beta").mode == 0o2750
+    assert host.file("/var/www/sites/beta").mode == 0o750
     assert as_user("alpha", "ls /var/www/sites/beta").rc != 0
+
+
+def test_bit_for_the_group_of_an_earlier_version_goes_from_the_document_root(host):
+    """What is below it is the site's; the command in docs/applications.md takes it away there."""
+    root = "/var/www/sites/veteran"
+    assert (host.file(root).mode, host.file(f"{root}/uploads").mode) == (0o750, 0o2750)
+    (command,) = re.findall(r"^cd /var/www/sites/.*g-s.*$", PAGE.read_text(), re.MULTILINE)
+    host.check_output(command.replace("blog", "veteran").replace("%", "%%"))
+    assert host.file(f"{root}/uploads").mode == 0o750
 
 
 def test_check_mode_tells_what_the_next_run_does(changed_paths):
     told = changed_paths("check")
-    assert {"/var/www/sites/beta", "/var/www/sites/newcomer"} <= told
+    assert {f"/var/www/sites/{name}" for name in ("beta", "newcomer", "veteran")} <= told
     assert not any("alpha" in path for path in told)
     assert told == changed_paths("diff")
 
