@@ -57,8 +57,8 @@ PM: dict[str, Any] = {
     "process_idle_timeout": 180,
     "max_requests": 500,
 }
-"""A worker of FPM may stay so long that PHP of a site with nothing to do has been stopped as a whole before: that
-loses no request, and FPM loses one that comes when the last worker is leaving (fpm_process_ctl.c)."""
+"""A worker of FPM may stay so long that PHP of a site with nothing to do has been stopped as a whole before.
+That loses no request, and FPM loses one that comes when the last worker is leaving (fpm_process_ctl.c)."""
 
 OTHER_DEFAULTS: dict[str, dict[str, Any]] = {
     "fcgid": {"pm": {**PM, "process_idle_timeout": 10}},
