@@ -146,7 +146,9 @@ FOREIGN = {
     },
     "mpm_itk": {
         "socket": "is for engines with a socket per site; with mpm_itk PHP is a part of Apache",
-        "limits": "is for engines with a unit per site; with mpm_itk PHP runs in Apache's own unit",
+        **dict.fromkeys(
+            OF_A_UNIT, "is for engines with a unit per site; with mpm_itk PHP runs in Apache's own unit"
+        ),
         **others("mpm_itk", "pm", PM_OF_MOD_PHP),
         **others("mpm_itk", "timeout", CLOCKS["mpm_itk"]),
     },
@@ -188,23 +190,42 @@ def behind_a_path(site: Mapping[str, Any], seam: str) -> dict[str, Any]:
     }
 
 
-def virtual_settings(site: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of PHP for a virtual directory: those of the site, with what it wants prepended apart."""
+def prepended(site: Mapping[str, Any], first: str) -> dict[str, Any]:
+    """Settings of PHP where a file of root's runs before each script: what the site wants there is apart."""
     value, admin_value = dict(site["php_value"]), dict(site["php_admin_value"])
     locked = admin_value.pop("auto_prepend_file", None)
     own = value.pop("auto_prepend_file", None) if locked is None else locked
     return {
         "php_value": value,
-        "php_admin_value": {
-            **admin_value,
-            "auto_prepend_file": PREPEND,
-            # PHP would take PATH_INFO for a script's path, since Apache has sent the request on
-            "cgi.fix_pathinfo": "0",
-            "cgi.discard_path": "1",
-        },
+        "php_admin_value": {**admin_value, "auto_prepend_file": first},
         "own_prepend": own,
         "own_prepend_locked": locked is not None,
     }
+
+
+def virtual_settings(site: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of PHP for a virtual directory: those of the site, and what its scripts need there."""
+    settings = prepended(site, PREPEND)
+    # PHP would take PATH_INFO for a script's path, since Apache has sent the request on
+    settings["php_admin_value"].update({"cgi.fix_pathinfo": "0", "cgi.discard_path": "1"})
+    return settings
+
+
+def settings_inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
+    """The same inside of Apache, where the site's limit comes first: nobody else counts its processes."""
+    first = limit_script_of(site)
+    settings = prepended(site, first)
+    for field in ("php_value", "php_admin_value"):
+        allowed = settings[field].get("open_basedir")
+        if allowed:
+            # PHP asks there for what it runs first, too
+            settings[field]["open_basedir"] = f"{allowed}:{first}"
+    return settings
+
+
+def limit_script_of(site: Mapping[str, Any]) -> str:
+    """Who may read it does not go by the account, so that a site with another one has it before and after."""
+    return f"{MOD_PHP_ROOT}/limit-{site['name']}.php"
 
 
 def unfit_for_a_virtual_directory(settings: Mapping[str, str]) -> Iterable[str]:
@@ -442,9 +463,11 @@ def inside_apache(site: Mapping[str, Any]) -> dict[str, Any]:
     directory = f"{MOD_PHP_ROOT}/{site['name']}"
     return {
         "timeout": {clock: site["timeout"].get(clock, 30) for clock in timeouts.OF_MOD_PHP},
-        "limits": {},
+        # the kernel counts processes of the account, where there is no unit of the site to count them in
+        "limits": {"tasks_max": site["limits"]["tasks_max"]},
+        "limit_script": limit_script_of(site),
         "settings": {},
-        "problems": [(field, unfit_inside_apache(site[field])) for field in ("php_value", "php_admin_value")],
+        "problems": [],
         "wrapper_root": None,
         "socket": None,
         "probe_urls": probe_urls(site),

@@ -29,9 +29,11 @@ from .site_engines import (
     foreign_keys,
     inside_apache,
     process_manager_of,
+    settings_inside_apache,
     spawned,
     two_hosts,
     unfit_for_a_virtual_directory,
+    unfit_inside_apache,
     virtual_settings,
 )
 from .site_values import (
@@ -213,6 +215,11 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
         fields = ("php_value", "php_admin_value")
         unfit = [(field, list(unfit_for_a_virtual_directory(site[field]))) for field in fields]
         site = {**site, **virtual_settings(site)}
+    elif seam == "apache":
+        unfit = [
+            (field, list(unfit_inside_apache(site[field]))) for field in ("php_value", "php_admin_value")
+        ]
+        site = {**site, **settings_inside_apache(site)}
     if seam == "socket":
         of_the_engine = behind_a_socket(site, master)
     else:

@@ -9,10 +9,3 @@ KINDS = [
     for kind in (handlers, settings, sockets, files, processes, programs, web, exhaustion)
 ]
 ALL = sorted(ATTACKS, key=lambda one: KINDS.index(one.kind))
-
-NOT_HELD = {
-    ("exhaustion: processes (fork bomb)", "mpm_itk"): (
-        "what a site starts is in Apache's unit, where a limit for each account would be one for Apache too"
-    ),
-}
-"""Attack and ground: what succeeds on a host with default settings, and why it cannot be helped."""

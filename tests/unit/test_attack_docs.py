@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.webhosting.fastcgi.tests.attacks.suite import ALL, NOT_HELD
+from ansible_collections.webhosting.fastcgi.tests.attacks.suite import ALL
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = json.loads((ROOT / "docs/attacks.json").read_text())
@@ -22,8 +22,7 @@ def test_every_attack_is_recorded():
 def test_what_is_recorded_keeps_the_promise(record):
     outcomes = dict(record["outcomes"])
     assert outcomes.pop("weak host") in ("succeeded", "not tried")
-    through = [ground for ground, outcome in outcomes.items() if outcome == "succeeded"]
-    assert through == [ground for attack, ground in NOT_HELD if attack == record["attack"]]
+    assert "succeeded" not in outcomes.values()
 
 
 def test_every_promise_names_tests_that_there_are():

@@ -941,6 +941,7 @@ FOREIGN = [
     (ITK, "timeout.proxy_timeout", 60, "is not for mpm_itk, which of timeout has max_execution_time"),
     (ITK, "pm.max_requests", 60, "is not for mpm_itk, which of pm has max_children"),
     (ITK, "limits.memory_max", "1G", "with mpm_itk PHP runs in Apache's own unit"),
+    (ITK, "limits.cpu_quota", "50%", "with mpm_itk PHP runs in Apache's own unit"),
     (ITK, "socket", "/run/x/y", "with mpm_itk PHP is a part of Apache"),
 ]  # fmt: skip
 
@@ -949,13 +950,12 @@ FOREIGN = [
 def test_field_that_the_engine_has_no_use_for_is_refused(kind, where, value, reason):
     field, _, key = where.partition(".")
     given = {field: {key: value} if key else value}
-    told = "limits" if field == "limits" and kind is ITK else where
     (error,) = errors_of([site(**kind, **given)])
-    assert error.startswith(f"sites[0] (alpha).{told}: ")
+    assert error.startswith(f"sites[0] (alpha).{where}: ")
     assert reason in error
     if field != "socket":
         (error,) = errors_of([site(**kind)], given)
-        assert error.startswith(f"sites[0] (alpha).{told} (from the site defaults): ")
+        assert error.startswith(f"sites[0] (alpha).{where} (from the site defaults): ")
 
 
 @pytest.mark.parametrize(("engine", "manager"), [(e, m) for e in engines.SEAMS for m in engines.SEAMS[e]])
@@ -1027,6 +1027,28 @@ def test_mpm_itk_shares_no_host_with_another_engine(other):
 def test_there_is_one_php_in_apache():
     (error,) = errors_of([site(php_version="8.2", **ITK), site("beta", php_version="8.4", **ITK)])
     assert error.startswith('sites[1] (beta).php_version: "8.4" is another one than that of sites[0] (alpha)')
+
+
+LIMIT = "/etc/fastcgi/mod_php/limit-alpha.php"
+
+
+def test_what_bounds_the_processes_of_a_site_runs_first():
+    (one,) = resolved(site(limits={"tasks_max": 64}, **ITK))
+    assert one["limits"] == {"tasks_max": 64}
+    assert one["limit_script"] == one["php_admin_value"]["auto_prepend_file"] == LIMIT
+    assert resolved(site(**ITK))[0]["limits"] == {"tasks_max": 256}
+    assert "auto_prepend_file" not in resolved(site())[0]["php_admin_value"]
+
+
+@pytest.mark.parametrize("field", ["php_value", "php_admin_value"])
+def test_what_the_site_itself_runs_first_comes_behind_its_limit(field):
+    given = {"auto_prepend_file": "/srv/first.php", "open_basedir": "/srv/alpha:/tmp", "memory_limit": "99M"}
+    (one,) = resolved(site(**{field: given}, **ITK))
+    assert one["own_prepend"] == "/srv/first.php"
+    assert one["php_admin_value"]["auto_prepend_file"] == LIMIT
+    assert "auto_prepend_file" not in one["php_value"]
+    assert one[field]["open_basedir"] == f"/srv/alpha:/tmp:{LIMIT}"
+    assert one[field]["memory_limit"] == "99M"
 
 
 @pytest.mark.parametrize("field", ["php_value", "php_admin_value"])

@@ -606,7 +606,10 @@ OF_A_SEAM = {
         "wrapper": "suexec_wrapper/templates/wrapper.sh.j2",
         "php_ini": "suexec_wrapper/templates/php.ini.j2",
     },
-    "apache": {"ping_script": "mpm_itk/templates/ping.php.j2"},
+    "apache": {
+        "ping_script": "mpm_itk/templates/ping.php.j2",
+        "limit_script": "mpm_itk/templates/limit.php.j2",
+    },
 }
 BEHIND_A_SOCKET = {
     "fpm": {"fpm_config": "fpm_pool/templates/pool.conf.j2"},
@@ -733,6 +736,10 @@ def test_a_list_is_refused_in_clear_words_or_read_back_as_it_was_meant(sites):
             assert_units(host, site)
         elif site["seam"] == "wrapper":
             assert_wrapper(host, site)
+        else:
+            number = site["limits"]["tasks_max"]
+            limit = f"\nposix_setrlimit(POSIX_RLIMIT_NPROC, {number}, {number});\n"
+            assert limit in host.read(site["limit_script"])
     if resolved:
         assert_apache(host, [real(site) for site in resolved])
         assert_common_files(host, [real(site) for site in resolved])
@@ -744,7 +751,10 @@ def assert_meant(written, site):
         if field in ("state", "share_account", "timeout", "pm", "limits", "tls", "php_value"):
             continue
         if field == "php_admin_value":
-            assert {**site[field], **{key: ini_text(one) for key, one in value.items()}} == site[field]
+            meant = {key: ini_text(one) for key, one in value.items()}
+            if site["engine"] == "mpm_itk" and meant.get("open_basedir"):
+                meant["open_basedir"] += f":{site['limit_script']}"
+            assert {**site[field], **meant} == site[field]
         elif field in ("server_name", "server_aliases"):
             assert str(value).lower() == str(site[field])
         elif field == "extra_directives":

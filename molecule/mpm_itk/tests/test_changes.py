@@ -80,6 +80,7 @@ def test_all_sites_go_to_another_engine_and_back(host, get, converge, sites, mov
     assert get("http://de.example/whoami.php").status == 404
     assert host.check_output("find /etc/apache2 -name 'de.conf'") == ""
     assert "/de/" not in host.file("/etc/logrotate.d/fastcgi-itk").content_string
+    assert "-de" not in host.check_output("ls /etc/fastcgi/mod_php")
     assert host.file("/srv/de/htdocs/whoami.php").exists
     left = "find /etc/fastcgi /etc/systemd /run/fastcgi -name '[ud][ke].*' -o -name 'fastcgi-[ud][ke].*'"
     assert host.check_output(left) == ""
