@@ -64,8 +64,9 @@ OTHER_DEFAULTS: dict[str, dict[str, Any]] = {
     "fcgid": {"pm": {**PM, "process_idle_timeout": 10}},
     "mpm_itk": {"pm": {}},
 }
-"""Where an engine has other defaults than the rest. MPM ITK turns away whom others let wait, and counts
-pictures and idle connections too, so without the operator's word there is no limit."""
+"""Where an engine has other defaults than the rest. mod_fcgid ends idle processes itself, and nothing could
+be stopped as a whole before. MPM ITK turns away whom others let wait, and counts pictures and idle
+connections too, so without the operator's word there is no limit."""
 
 SOCKET_BACKLOG = 4096
 """At least Apache's MaxRequestWorkers, or a full queue blocks Apache's workers in connect (TMO-10)."""

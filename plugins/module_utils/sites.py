@@ -211,14 +211,12 @@ def resolved(site: dict[str, Any], label: str, errors: list[str], master: str) -
     seam = SEAMS[site["engine"]][behind]
     of_the_path = behind_a_path(site, seam)
     unfit: list[tuple[str, Iterable[str]]] = []
+    fields = ("php_value", "php_admin_value")
     if of_the_path["virtual_link"]:
-        fields = ("php_value", "php_admin_value")
         unfit = [(field, list(unfit_for_a_virtual_directory(site[field]))) for field in fields]
         site = {**site, **virtual_settings(site)}
     elif seam == "apache":
-        unfit = [
-            (field, list(unfit_inside_apache(site[field]))) for field in ("php_value", "php_admin_value")
-        ]
+        unfit = [(field, list(unfit_inside_apache(site[field]))) for field in fields]
         site = {**site, **settings_inside_apache(site)}
     if seam == "socket":
         of_the_engine = behind_a_socket(site, master)
